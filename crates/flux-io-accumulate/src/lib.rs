@@ -1,0 +1,1 @@
+//! Keyed accumulation until complete: algebra, state table, deadlines, ledger.

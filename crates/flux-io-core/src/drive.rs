@@ -1,0 +1,1 @@
+//! The one task body that every engine polls.

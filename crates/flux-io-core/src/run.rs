@@ -1,0 +1,612 @@
+//! A run: its options, the handle that stops and inspects it, and what it reports.
+
+use crate::accumulate::{Command, Gauge, Ledger};
+use crate::edge::EdgeStats;
+use crate::error::{DeadCause, ErrorClass, ErrorRecord, StageError};
+use crate::id::Epoch;
+use crate::memory::MemoryPool;
+use crate::observe::Observer;
+use crate::plan::ExecutionPlan;
+use crate::stage::Counts;
+use crate::sync::{Arc, AtomicBool, AtomicU8, AtomicU64, Mutex, Ordering, lock};
+use std::collections::BTreeMap;
+use std::fmt;
+use std::task::{Context, Waker};
+use std::time::Duration;
+
+/// Where snapshots of stages are kept, by epoch, stage name and shard.
+///
+/// Law: `get` gives what `put` took last for that place, whole or not at all.
+pub trait SnapshotStore: Send + Sync {
+    /// Keeps a part.
+    ///
+    /// # Errors
+    /// The checkpoint is given up.
+    fn put(&self, epoch: Epoch, stage: &str, shard: u32, bytes: Vec<u8>) -> Result<(), StageError>;
+    /// Every part has arrived: `epoch` may be restored from.
+    fn complete(&self, epoch: Epoch);
+    /// The part to restore from, if there is one.
+    fn get(&self, stage: &str, shard: u32) -> Option<Vec<u8>>;
+}
+
+/// How a run is to go.
+#[derive(Clone)]
+pub struct RunOptions {
+    /// Rows of a full batch; `None` = the plan's.
+    pub max_rows: Option<usize>,
+    /// Workers that parallel hints resolve to.
+    pub workers: u32,
+    /// Seed of everything random in stages (jitter).
+    pub seed: u64,
+    /// Seed of key hashes; `None` = the engine draws one (real engines: per process).
+    pub hash_seed: Option<u64>,
+    /// Whether stages joined by a plain edge share a task. Results do not depend on it.
+    pub chain: bool,
+    /// Stops and inspects the run.
+    pub handle: RunHandle,
+    /// Sees what happens.
+    pub observer: Option<Arc<dyn Observer>>,
+    /// The memory budget.
+    pub memory: Option<Arc<dyn MemoryPool>>,
+    /// Where snapshots go and come from.
+    pub snapshots: Option<Arc<dyn SnapshotStore>>,
+    /// Whether to restore every stage and source from `snapshots` at the start.
+    pub restore: bool,
+    /// Dead letters kept in the report when the plan has no sink for them; all are counted.
+    pub error_samples: usize,
+}
+
+impl Default for RunOptions {
+    fn default() -> Self {
+        Self {
+            max_rows: None,
+            workers: 1,
+            seed: 0,
+            hash_seed: None,
+            chain: true,
+            handle: RunHandle::new(),
+            observer: None,
+            memory: None,
+            snapshots: None,
+            restore: false,
+            error_samples: 64,
+        }
+    }
+}
+
+impl fmt::Debug for RunOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "RunOptions(max_rows {:?}, workers {}, seed {}, chain {})",
+            self.max_rows, self.workers, self.seed, self.chain
+        )
+    }
+}
+
+impl RunOptions {
+    /// Sets the rows of a full batch.
+    #[must_use]
+    pub const fn batch(mut self, rows: usize) -> Self {
+        self.max_rows = Some(rows);
+        self
+    }
+
+    /// Sets the workers.
+    #[must_use]
+    pub const fn workers(mut self, n: u32) -> Self {
+        self.workers = n;
+        self
+    }
+
+    /// Sets the seed.
+    #[must_use]
+    pub const fn seed(mut self, seed: u64) -> Self {
+        self.seed = seed;
+        self
+    }
+
+    /// Sets whether stages share tasks.
+    #[must_use]
+    pub const fn chain(mut self, chain: bool) -> Self {
+        self.chain = chain;
+        self
+    }
+
+    /// Uses this handle.
+    #[must_use]
+    pub fn handle(mut self, handle: &RunHandle) -> Self {
+        self.handle = handle.clone();
+        self
+    }
+
+    /// Shows the run to an observer.
+    #[must_use]
+    pub fn observer(mut self, observer: Arc<dyn Observer>) -> Self {
+        self.observer = Some(observer);
+        self
+    }
+
+    /// Keeps snapshots in `store`.
+    #[must_use]
+    pub fn snapshots(mut self, store: Arc<dyn SnapshotStore>) -> Self {
+        self.snapshots = Some(store);
+        self
+    }
+
+    /// Restores from the snapshots at the start.
+    #[must_use]
+    pub const fn restore(mut self, yes: bool) -> Self {
+        self.restore = yes;
+        self
+    }
+}
+
+/// How to stop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StopMode {
+    /// Sources end now; everything accepted flows through. What is not through after `deadline`
+    /// is left behind, named and counted.
+    Graceful {
+        /// Longest time for the drain; `None` = as long as it takes.
+        deadline: Option<Duration>,
+    },
+    /// Tasks end at once; sinks give up what they have not committed.
+    Abort,
+}
+
+const RUNNING: u8 = 0;
+const DRAINING: u8 = 1;
+const ABORTED: u8 = 2;
+
+#[derive(Default)]
+struct HandleInner {
+    level: AtomicU8,
+    by_deadline: AtomicBool,
+    version: AtomicU64,
+    watched: AtomicBool,
+    barrier: AtomicU64,
+    policy: AtomicU64,
+    done_epoch: AtomicU64,
+    drain: Mutex<Option<Duration>>,
+    wakers: Mutex<Vec<Option<Waker>>>,
+    commands: Mutex<Vec<(String, Command)>>,
+    states: Mutex<BTreeMap<(String, u32), StageState>>,
+    failure: Mutex<Option<RunFailure>>,
+    acks: Mutex<Acks>,
+}
+
+#[derive(Default)]
+struct Acks {
+    live: usize,
+    by_epoch: BTreeMap<u64, usize>,
+}
+
+/// Stops, inspects and talks to one run, from any thread; also its cancellation token. Cheap to
+/// clone. A handle serves one run.
+#[derive(Clone, Default)]
+pub struct RunHandle(Arc<HandleInner>);
+
+impl fmt::Debug for RunHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "RunHandle(level {})", self.0.level.load(Ordering::Relaxed))
+    }
+}
+
+impl RunHandle {
+    /// A handle for a run to come.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Stops the run. An abort overrides a drain; a second call of the same mode changes nothing.
+    pub fn stop(&self, mode: StopMode) {
+        match mode {
+            StopMode::Graceful { deadline } => {
+                let mut d = lock(&self.0.drain);
+                if d.is_none() {
+                    *d = deadline;
+                }
+                drop(d);
+                self.0.level.fetch_max(DRAINING, Ordering::AcqRel);
+            }
+            StopMode::Abort => {
+                self.0.level.fetch_max(ABORTED, Ordering::AcqRel);
+            }
+        }
+        self.notify();
+    }
+
+    /// Whether the run was asked to stop.
+    #[must_use]
+    pub fn is_stopping(&self) -> bool {
+        self.0.level.load(Ordering::Acquire) != RUNNING
+    }
+
+    /// Sends a request to every instance of a stage. Served between batches.
+    pub fn command(&self, stage: &str, command: Command) {
+        lock(&self.0.commands).push((stage.to_owned(), command));
+        self.notify();
+    }
+
+    /// Asks for a checkpoint; gives its epoch. Sources emit the barrier between batches.
+    #[must_use]
+    pub fn checkpoint(&self) -> Epoch {
+        let e = self.0.barrier.fetch_add(1, Ordering::AcqRel) + 1;
+        self.notify();
+        Epoch(e)
+    }
+
+    /// Announces a new version of the policies; gives its number. Sources emit it between batches.
+    #[must_use]
+    pub fn policy(&self) -> Epoch {
+        let e = self.0.policy.fetch_add(1, Ordering::AcqRel) + 1;
+        self.notify();
+        Epoch(e)
+    }
+
+    /// The newest checkpoint whose every part has arrived.
+    #[must_use]
+    pub fn completed_epoch(&self) -> Option<Epoch> {
+        let e = self.0.done_epoch.load(Ordering::Acquire);
+        (e > 0).then_some(Epoch(e))
+    }
+
+    /// How a stage stands, summed over its instances; `None` when no stage has this name or none
+    /// of its instances has started. At most 64 batches old.
+    #[must_use]
+    pub fn inspect(&self, stage: &str) -> Option<StageState> {
+        self.0.watched.store(true, Ordering::Release);
+        let g = lock(&self.0.states);
+        let mut all = g.range((stage.to_owned(), 0)..=(stage.to_owned(), u32::MAX)).map(|(_, s)| s);
+        let first = all.next()?.clone();
+        Some(all.fold(first, |sum, s| sum.plus(s)))
+    }
+
+    pub(crate) fn notify(&self) {
+        // State first, then wake (L-5).
+        self.0.version.fetch_add(1, Ordering::AcqRel);
+        let wakers: Vec<Waker> = lock(&self.0.wakers).iter_mut().filter_map(Option::take).collect();
+        wakers.into_iter().for_each(Waker::wake);
+    }
+
+    pub(crate) fn join(&self) -> usize {
+        lock(&self.0.acks).live += 1;
+        let mut g = lock(&self.0.wakers);
+        g.push(None);
+        g.len() - 1
+    }
+
+    pub(crate) fn leave(&self) {
+        let mut g = lock(&self.0.acks);
+        g.live = g.live.saturating_sub(1);
+        let done = g.finished();
+        drop(g);
+        self.complete(done);
+    }
+
+    pub(crate) fn ack(&self, epoch: Epoch) {
+        let mut g = lock(&self.0.acks);
+        *g.by_epoch.entry(epoch.0).or_default() += 1;
+        let done = g.finished();
+        drop(g);
+        self.complete(done);
+    }
+
+    fn complete(&self, done: Option<u64>) {
+        if let Some(e) = done {
+            self.0.done_epoch.fetch_max(e, Ordering::AcqRel);
+            self.notify();
+        }
+    }
+
+    pub(crate) fn register(&self, slot: usize, cx: &Context<'_>) {
+        let mut g = lock(&self.0.wakers);
+        if let Some(w) = g.get_mut(slot)
+            && !w.as_ref().is_some_and(|w| w.will_wake(cx.waker()))
+        {
+            *w = Some(cx.waker().clone());
+        }
+    }
+
+    pub(crate) fn version(&self) -> u64 {
+        self.0.version.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn draining(&self) -> bool {
+        self.is_stopping()
+    }
+
+    pub(crate) fn aborted(&self) -> bool {
+        self.0.level.load(Ordering::Acquire) == ABORTED
+    }
+
+    pub(crate) fn drain_deadline(&self) -> Option<Duration> {
+        *lock(&self.0.drain)
+    }
+
+    pub(crate) fn drain_expired(&self) {
+        self.0.by_deadline.store(true, Ordering::Release);
+        self.stop(StopMode::Abort);
+    }
+
+    pub(crate) fn fail(&self, failure: RunFailure) {
+        let mut g = lock(&self.0.failure);
+        if g.is_none() {
+            *g = Some(failure);
+        }
+        drop(g);
+        self.stop(StopMode::Abort);
+    }
+
+    pub(crate) fn wanted_barrier(&self) -> Epoch {
+        Epoch(self.0.barrier.load(Ordering::Acquire))
+    }
+
+    pub(crate) fn wanted_policy(&self) -> Epoch {
+        Epoch(self.0.policy.load(Ordering::Acquire))
+    }
+
+    pub(crate) fn commands_from(&self, cursor: &mut usize) -> Vec<(String, Command)> {
+        let g = lock(&self.0.commands);
+        let new = g.get(*cursor..).unwrap_or_default().to_vec();
+        *cursor = g.len();
+        new
+    }
+
+    pub(crate) fn watched(&self) -> bool {
+        self.0.watched.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn publish(&self, state: &StageState) {
+        lock(&self.0.states).insert((state.name.clone(), state.shard), state.clone());
+    }
+}
+
+impl Acks {
+    /// The newest epoch that every live task has acknowledged.
+    fn finished(&mut self) -> Option<u64> {
+        let live = self.live;
+        let done = self.by_epoch.iter().rev().find(|(_, n)| **n >= live).map(|(e, _)| *e)?;
+        self.by_epoch.retain(|e, _| *e > done);
+        Some(done)
+    }
+}
+
+/// How a stage instance stands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Phase {
+    /// Waits for input, room or time.
+    #[default]
+    Waiting,
+    /// Handles something.
+    Running,
+    /// Waits before trying again.
+    Retrying,
+    /// Was set aside.
+    Quarantined,
+    /// Has ended.
+    Done,
+    /// Failed.
+    Failed,
+}
+
+/// A stage instance: where it stands and what it counted. Rows are exact.
+#[derive(Clone, Debug, Default)]
+pub struct StageState {
+    /// The stage's name.
+    pub name: String,
+    /// Which instance; for a sum, the first one's.
+    pub shard: u32,
+    /// How it stands.
+    pub phase: Phase,
+    /// Rows in and out, and rows that failed.
+    pub counts: Counts,
+    /// Dead letters of it.
+    pub dead_letters: u64,
+    /// Rows it dropped, by cause.
+    pub dropped: BTreeMap<&'static str, u64>,
+    /// Errors answered by its policy, retries included.
+    pub errors: u64,
+    /// Retries made.
+    pub retries: u64,
+    /// The last error's text.
+    pub last_error: Option<String>,
+    /// Most batches that waited in front of it.
+    pub in_depth_max: usize,
+    /// What it holds, for stages with state.
+    pub gauge: Option<Gauge>,
+    /// Its ledger, for accumulators.
+    pub ledger: Option<Ledger>,
+}
+
+impl StageState {
+    /// The sum with another instance of the stage.
+    #[must_use]
+    pub fn plus(mut self, o: &Self) -> Self {
+        self.counts = self.counts.plus(o.counts);
+        self.dead_letters += o.dead_letters;
+        self.errors += o.errors;
+        self.retries += o.retries;
+        self.in_depth_max = self.in_depth_max.max(o.in_depth_max);
+        self.last_error = self.last_error.or_else(|| o.last_error.clone());
+        for (c, n) in &o.dropped {
+            *self.dropped.entry(c).or_default() += n;
+        }
+        if let Some(l) = &o.ledger {
+            self.ledger.get_or_insert_with(Ledger::default).merge(l);
+        }
+        if let Some(g) = o.gauge {
+            let s = self.gauge.get_or_insert_with(Gauge::default);
+            s.keys += g.keys;
+            s.items += g.items;
+            s.bytes += g.bytes;
+            s.tombstones += g.tombstones;
+            s.spilled_keys += g.spilled_keys;
+        }
+        self
+    }
+}
+
+/// Why a run failed: the stage and the first error nobody could answer.
+#[derive(Debug, thiserror::Error)]
+#[error("stage `{stage}` failed")]
+pub struct RunFailure {
+    /// The stage's name.
+    pub stage: String,
+    /// Its instance.
+    pub shard: u32,
+    /// The error.
+    #[source]
+    pub error: StageError,
+}
+
+/// How a run ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Ended {
+    /// All input was read and everything flowed through.
+    #[default]
+    Completed,
+    /// Stopped gracefully; everything accepted flowed through.
+    Drained,
+    /// The drain's deadline passed; what was left is counted as open or undelivered.
+    DrainTimedOut,
+    /// Aborted.
+    Aborted,
+    /// A stage failed.
+    Failed,
+}
+
+/// An edge, by the names of its stages, and what it counted over all instances.
+#[derive(Clone, Debug)]
+pub struct EdgeReport {
+    /// The sending stage.
+    pub from: String,
+    /// The receiving stage.
+    pub to: String,
+    /// Batches it holds, per instance pair.
+    pub capacity: usize,
+    /// What it counted.
+    pub stats: EdgeStats,
+}
+
+/// Batches made, filled again and given back, over all tasks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct BatchBalance {
+    /// Batches allocated.
+    pub made: u64,
+    /// Batches filled again.
+    pub reused: u64,
+}
+
+/// What a run did.
+#[derive(Debug, Default)]
+pub struct RunReport {
+    /// How it ended.
+    pub ended: Ended,
+    /// Why it failed, when it did.
+    pub failure: Option<RunFailure>,
+    /// Every instance of every stage, fused operators included (with shard 0), in plan order.
+    pub stages: Vec<StageState>,
+    /// Every edge that was not fused away.
+    pub edges: Vec<EdgeReport>,
+    /// Dead letters by cause.
+    pub dead_letters: BTreeMap<DeadCause, u64>,
+    /// The first dead letters, when the plan has no sink for them.
+    pub samples: Vec<ErrorRecord>,
+    /// Batches made and reused.
+    pub batches: BatchBalance,
+    /// How long it took by the engine's clock.
+    pub elapsed: Duration,
+    /// Which engine ran it.
+    pub engine: &'static str,
+    /// What does not add up; empty unless there is a defect. See [`RunReport::check`].
+    pub imbalances: Vec<String>,
+}
+
+impl RunReport {
+    /// A stage, summed over its instances.
+    #[must_use]
+    pub fn stage(&self, name: &str) -> Option<StageState> {
+        let mut all = self.stages.iter().filter(|s| s.name == name);
+        let first = all.next()?.clone();
+        Some(all.fold(first, |sum, s| sum.plus(s)))
+    }
+
+    /// The ledger of an accumulator, summed over its shards.
+    #[must_use]
+    pub fn ledger(&self, stage: &str) -> Option<Ledger> {
+        self.stage(stage)?.ledger
+    }
+
+    /// Whether the run did all it was asked to.
+    #[must_use]
+    pub const fn is_success(&self) -> bool {
+        matches!(self.ended, Ended::Completed | Ended::Drained)
+    }
+
+    /// Whether everything adds up: ledgers against rows counted by the driver on every shard, and
+    /// edges against their own sums.
+    ///
+    /// # Errors
+    /// What does not add up: a defect in flux-io or in a stage that reports its own counts.
+    pub fn check(&self) -> Result<(), String> {
+        if self.imbalances.is_empty() { Ok(()) } else { Err(self.imbalances.join("; ")) }
+    }
+
+    /// The report as a result: the failure of a run that failed, the report of any other.
+    ///
+    /// # Errors
+    /// The failure.
+    pub fn into_result(mut self) -> Result<Self, Box<RunFailure>> {
+        match self.failure.take() {
+            Some(f) => Err(Box::new(f)),
+            None => Ok(self),
+        }
+    }
+}
+
+/// What runs plans.
+///
+/// # Laws
+/// - Exact order on ordered edges, equal multisets elsewhere, whatever the engine, the batch size,
+///   the number of workers and the seed, as far as the plan's policies are functions of the data.
+/// - Every task that the plan gives is polled until it ends, and dropped on abort.
+pub trait Engine: Send + Sync {
+    /// Its name.
+    fn name(&self) -> &'static str;
+    /// Runs a plan to its end on the calling thread or on threads of the engine's own.
+    fn run_plan(&self, plan: ExecutionPlan<'static>, options: RunOptions) -> RunReport;
+}
+
+/// What one task did; engines hand these to the [`crate::Collector`].
+#[derive(Debug, Default)]
+pub struct TaskReport {
+    pub(crate) stages: Vec<StageState>,
+    pub(crate) dead: BTreeMap<DeadCause, u64>,
+    pub(crate) samples: Vec<ErrorRecord>,
+    pub(crate) batches: BatchBalance,
+    pub(crate) imbalances: Vec<String>,
+}
+
+pub(crate) fn ending(handle: &RunHandle) -> (Ended, Option<RunFailure>) {
+    let failure = lock(&handle.0.failure).take();
+    let level = handle.0.level.load(Ordering::Acquire);
+    let ended = match (&failure, level) {
+        (Some(_), _) => Ended::Failed,
+        (None, ABORTED) if handle.0.by_deadline.load(Ordering::Acquire) => Ended::DrainTimedOut,
+        (None, ABORTED) => Ended::Aborted,
+        (None, DRAINING) => Ended::Drained,
+        _ => Ended::Completed,
+    };
+    (ended, failure)
+}
+
+impl RunFailure {
+    /// Whether another run may succeed where this one failed.
+    #[must_use]
+    pub fn is_transient(&self) -> bool {
+        self.error.class == ErrorClass::Transient
+    }
+}

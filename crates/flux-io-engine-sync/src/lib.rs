@@ -1,0 +1,1 @@
+//! The reference engine of flux-io: one thread, virtual clock, recorded choices.

@@ -1,0 +1,1 @@
+//! The typed builder of flux-io: flows, fused segments, validation, planning, drawings.
