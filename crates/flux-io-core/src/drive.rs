@@ -1,1 +1,192 @@
-//! The one task body that every engine polls.
+//! The driver: cuts a plan into tasks and is the body of each. An engine only polls the tasks.
+//!
+//! A task is a head (a source, or input edges), a chain of links (stages that hand batches over by
+//! pointer) and a tail (output edges, or a sink). Everything moves as parcels, most downstream
+//! first; controls are parcels too, so they keep their place in the row order. The life of a batch
+//! stands in ARCHITECTURE.md with these types by name.
+
+mod chain;
+mod cut;
+mod head;
+mod link;
+mod tail;
+mod task;
+
+use crate::edge::{Edge, EdgeStats};
+use crate::host::{BoxFuture, Host};
+use crate::observe::Observer;
+use crate::run::{
+    EdgeReport, RunFailure, RunHandle, RunOptions, RunReport, SnapshotStore, TaskReport, ending,
+};
+use crate::sync::Arc;
+use crate::time::Moment;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+pub use cut::tasks;
+
+/// One task of a run: a future that an engine polls until it is ready.
+pub struct Task<'env> {
+    name: String,
+    future: BoxFuture<'env, TaskReport>,
+}
+
+impl Task<'_> {
+    /// The names of its first stage and instance, for people.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+}
+
+impl fmt::Debug for Task<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Task({})", self.name)
+    }
+}
+
+impl Future for Task<'_> {
+    type Output = TaskReport;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<TaskReport> {
+        self.future.as_mut().poll(cx)
+    }
+}
+
+/// An edge of the plan as it stands in a run: one queue for each pair of instances.
+struct EdgeRun {
+    from: String,
+    to: String,
+    capacity: usize,
+    queues: Vec<Edge>,
+}
+
+/// Adds up what the tasks of one run report.
+pub struct Collector {
+    handle: RunHandle,
+    host: Arc<dyn Host>,
+    started: Moment,
+    edges: Vec<EdgeRun>,
+    samples: usize,
+    report: RunReport,
+}
+
+impl fmt::Debug for Collector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Collector({} edges)", self.edges.len())
+    }
+}
+
+impl Collector {
+    /// Takes a task's report.
+    pub fn add(&mut self, task: TaskReport) {
+        let r = &mut self.report;
+        r.stages.extend(task.stages);
+        for (cause, n) in task.dead {
+            *r.dead_letters.entry(cause).or_default() += n;
+        }
+        let room = self.samples.saturating_sub(r.samples.len());
+        r.samples.extend(task.samples.into_iter().take(room));
+        r.batches.made += task.batches.made;
+        r.batches.reused += task.batches.reused;
+        r.imbalances.extend(task.imbalances);
+    }
+
+    /// A task ended without a report (it panicked outside user code, or was dropped): the run
+    /// failed.
+    pub fn lost(&mut self, task: &str, what: String) {
+        let error = crate::StageError::catastrophic(what);
+        self.handle.fail(RunFailure { stage: task.to_owned(), shard: 0, error });
+    }
+
+    /// The report of the run. Call it when all tasks are done.
+    #[must_use]
+    pub fn finish(self, engine: &'static str) -> RunReport {
+        let mut r = self.report;
+        let (ended, failure) = ending(&self.handle);
+        r.ended = ended;
+        r.failure = failure;
+        r.engine = engine;
+        r.elapsed = self.host.now().since(self.started);
+        for e in self.edges {
+            let stats = e.queues.iter().map(Edge::stats).fold(EdgeStats::default(), add_stats);
+            let there = stats.taken + stats.dropped + stats.shed + stats.undeliverable;
+            if stats.sent != there + stats.waiting {
+                r.imbalances.push(format!("edge {} -> {}: {stats:?}", e.from, e.to));
+            }
+            r.edges.push(EdgeReport { from: e.from, to: e.to, capacity: e.capacity, stats });
+        }
+        let mut depth: BTreeMap<&str, usize> = BTreeMap::new();
+        for e in &r.edges {
+            let d = depth.entry(&e.to).or_default();
+            *d = (*d).max(e.stats.high);
+        }
+        for s in &mut r.stages {
+            s.in_depth_max = depth.get(s.name.as_str()).copied().unwrap_or(s.in_depth_max);
+        }
+        r
+    }
+}
+
+fn add_stats(a: EdgeStats, b: EdgeStats) -> EdgeStats {
+    EdgeStats {
+        sent: a.sent + b.sent,
+        taken: a.taken + b.taken,
+        dropped: a.dropped + b.dropped,
+        shed: a.shed + b.shed,
+        undeliverable: a.undeliverable + b.undeliverable,
+        high: a.high.max(b.high),
+        blocked: a.blocked + b.blocked,
+        waiting: a.waiting + b.waiting,
+        balance: a.balance.zip(b.balance).map(|(x, y)| x + y).or(a.balance).or(b.balance),
+    }
+}
+
+/// What all tasks of a run share.
+struct Shared {
+    host: Arc<dyn Host>,
+    handle: RunHandle,
+    observer: Option<Arc<dyn Observer>>,
+    snapshots: Option<Arc<dyn SnapshotStore>>,
+    restore: bool,
+    samples: usize,
+    max_rows: usize,
+}
+
+impl Shared {
+    fn new(host: &Arc<dyn Host>, options: &RunOptions, max_rows: usize) -> Self {
+        Self {
+            host: Arc::clone(host),
+            handle: options.handle.clone(),
+            observer: options.observer.as_ref().map(Arc::clone),
+            snapshots: options.snapshots.as_ref().map(Arc::clone),
+            restore: options.restore,
+            samples: options.error_samples,
+            max_rows,
+        }
+    }
+}
+
+/// Why a task stops before its input ends.
+enum Halt {
+    /// The run was aborted.
+    Aborted,
+    /// This task failed.
+    Failed(Box<RunFailure>),
+}
+
+impl From<RunFailure> for Halt {
+    fn from(f: RunFailure) -> Self {
+        Self::Failed(Box::new(f))
+    }
+}
+
+/// The text of a caught panic.
+fn panic_text(p: &(dyn std::any::Any + Send)) -> String {
+    let text = p.downcast_ref::<&str>().map(|s| (*s).to_owned());
+    text.or_else(|| p.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "a panic without text".into())
+}

@@ -383,8 +383,4 @@ impl Edge {
     pub(crate) fn stats(&self) -> EdgeStats {
         lock(&self.0).queue.stats()
     }
-
-    pub(crate) fn depth(&self) -> usize {
-        lock(&self.0).queue.depth()
-    }
 }

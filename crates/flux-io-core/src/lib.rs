@@ -13,6 +13,7 @@ mod batch;
 mod by_hand;
 mod column;
 mod context;
+mod drive;
 mod edge;
 mod error;
 mod flow_control;
@@ -44,6 +45,7 @@ pub use column::{ByteColumn, Column, RangeColumn};
 pub use context::{
     Attribute, Context, Cost, Envelope, EnvelopeMeta, TraceContext, TraceParentError,
 };
+pub use drive::{Collector, Task, tasks};
 pub use edge::{Controls, EdgeQueue, EdgeStats, Pushed, Slot};
 pub use error::{
     DeadCause, DeadLetter, ErrorClass, ErrorKind, ErrorRecord, GiveUp, OnError, Original, Retry,

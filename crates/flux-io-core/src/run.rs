@@ -422,6 +422,15 @@ pub struct StageState {
 }
 
 impl StageState {
+    pub(crate) fn note_removed(&mut self, removed: &crate::stage::Removed) {
+        let dead: u64 = removed.dead.iter().map(|d| d.items).sum();
+        self.dead_letters += dead;
+        self.counts.failed += dead;
+        for (cause, n) in &removed.dropped {
+            *self.dropped.entry(cause).or_default() += n;
+        }
+    }
+
     /// The sum with another instance of the stage.
     #[must_use]
     pub fn plus(mut self, o: &Self) -> Self {

@@ -336,6 +336,12 @@ pub struct Removed {
 }
 
 impl Removed {
+    /// Whether nothing left.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.dead.is_empty() && self.dropped.is_empty()
+    }
+
     /// Counts `n` rows dropped under `cause`.
     pub fn drop_rows(&mut self, cause: &'static str, n: u64) {
         match self.dropped.iter_mut().find(|d| d.0 == cause) {

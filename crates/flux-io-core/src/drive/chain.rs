@@ -1,0 +1,404 @@
+//! The chain of links of a task, and how parcels move along it.
+
+use super::link::{Input, Link};
+use super::tail::{Tail, send_one};
+use super::{Halt, Shared};
+use crate::batch::{AnyBatch, Batch};
+use crate::edge::Edge;
+use crate::error::ErrorRecord;
+use crate::host::Alarm;
+use crate::id::Epoch;
+use crate::run::TaskReport;
+use crate::stage::{Control, Outbox, Parcel, Removed};
+use crate::sync::Arc;
+use crate::time::Moment;
+use std::task::{Context, Poll};
+
+/// What ended a wait.
+pub(super) enum Woke<T> {
+    /// What was waited for.
+    Ready(T),
+    /// A deadline is due.
+    Timer,
+    /// Somebody used the handle.
+    Handle,
+}
+
+pub(super) struct Chain<'env> {
+    pub(super) run: Arc<Shared>,
+    pub(super) links: Vec<Link<'env>>,
+    pub(super) tail: Tail<'env>,
+    /// Where dead letters go, if the plan has a sink for them.
+    pub(super) dead: Option<Edge>,
+    pub(super) now: Moment,
+    /// The used batch of the first link, for the head to take back.
+    pub(super) returned: Option<AnyBatch>,
+    /// `End` has left the last link.
+    pub(super) finished: bool,
+    pub(super) report: TaskReport,
+    pub(super) slot: usize,
+    buried: Vec<ErrorRecord>,
+    alarm: Alarm,
+    seen: u64,
+    cursor: usize,
+    committed: Option<Epoch>,
+    drain_by: Option<Moment>,
+}
+
+impl<'env> Chain<'env> {
+    pub(super) fn new(
+        run: &Arc<Shared>,
+        links: Vec<Link<'env>>,
+        tail: Tail<'env>,
+        dead: Option<Edge>,
+    ) -> Self {
+        Self {
+            run: Arc::clone(run),
+            links,
+            tail,
+            dead,
+            now: run.host.now(),
+            returned: None,
+            finished: false,
+            report: TaskReport::default(),
+            slot: run.handle.join(),
+            buried: Vec::new(),
+            alarm: Alarm::new(&run.host),
+            seen: 0,
+            cursor: 0,
+            committed: None,
+            drain_by: None,
+        }
+    }
+
+    pub(super) fn start(&mut self) -> Result<(), Halt> {
+        for l in &mut self.links {
+            l.start(self.now, &self.run)?;
+            if self.run.handle.watched() {
+                self.run.handle.publish(&l.state);
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives the first link something and moves everything as far as it goes.
+    pub(super) async fn feed(&mut self, input: Input) -> Result<(), Halt> {
+        match self.links.first_mut() {
+            Some(first) => first.accept(input),
+            None => self.pass(input).await?,
+        }
+        self.settle().await
+    }
+
+    /// A task without links: what comes in goes out.
+    async fn pass(&mut self, input: Input) -> Result<(), Halt> {
+        let parcel = match input {
+            Input::Batch(_, mut b) => {
+                // Without a stage nobody serves the marks: they go with the batch.
+                if b.is_empty() {
+                    let mark = b.meta().marks.last().copied();
+                    b.clear();
+                    self.returned = Some(b);
+                    let Some(m) = mark else { return Ok(()) };
+                    Parcel::Control(Control::Watermark(m.watermark))
+                } else {
+                    Parcel::Batch(b)
+                }
+            }
+            Input::Control(c) => Parcel::Control(c),
+            Input::InputEnd(_) => return Ok(()),
+        };
+        let control = if let Parcel::Control(c) = parcel { Some(c) } else { None };
+        let spare = self.tail.deliver(0, parcel, &self.run, self.slot).await?;
+        self.passed(control);
+        if spare.is_some() {
+            self.returned = spare;
+        }
+        Ok(())
+    }
+
+    /// Moves parcels, most downstream first, until nothing more can move.
+    pub(super) async fn settle(&mut self) -> Result<(), Halt> {
+        loop {
+            if !self.buried.is_empty() {
+                self.bury().await?;
+            }
+            let drained = self.drain_tail().await?;
+            if !self.step_once()? && !drained && self.buried.is_empty() {
+                return Ok(());
+            }
+        }
+    }
+
+    async fn drain_tail(&mut self) -> Result<bool, Halt> {
+        let mut moved = false;
+        let ports = self.links.last().map_or(0, |l| l.outs.len());
+        for port in 0..ports {
+            while let Some(p) = self.links.last_mut().and_then(|l| l.pop(port)) {
+                moved = true;
+                // A control has passed when it has left by every port.
+                let control = match &p {
+                    Parcel::Control(c) if port + 1 == ports => Some(*c),
+                    _ => None,
+                };
+                let spare = self.tail.deliver(port, p, &self.run, self.slot).await?;
+                self.passed(control);
+                if let (Some(b), Some(l)) = (spare, self.links.last_mut()) {
+                    l.outs[port].recycle(b);
+                }
+            }
+        }
+        if let Tail::Sink(s) = &mut self.tail
+            && !s.removed.is_empty()
+        {
+            let removed = std::mem::take(&mut s.removed);
+            let name = s.state.name.clone();
+            s.state.note_removed(&removed);
+            self.take_removed(&name, removed);
+        }
+        Ok(moved)
+    }
+
+    fn step_once(&mut self) -> Result<bool, Halt> {
+        for i in (0..self.links.len()).rev() {
+            if i > 0
+                && self.links[i].input.is_none()
+                && let Some(p) = self.links[i - 1].pop(0)
+            {
+                self.links[i].accept(Input::of(p));
+            }
+            if !self.links[i].can_step(self.now) {
+                continue;
+            }
+            let stepped = self.links[i].step(self.now, &self.run);
+            let l = &mut self.links[i];
+            if stepped.is_err() {
+                l.state.phase = crate::run::Phase::Failed;
+            }
+            let ended_here = l.ended && l.outs.is_empty();
+            self.collect(i);
+            if let Some(used) = stepped? {
+                match i {
+                    0 => self.returned = Some(used),
+                    _ => self.links[i - 1].outs[0].recycle(used),
+                }
+            }
+            if ended_here {
+                self.finished = true;
+            }
+            return Ok(true);
+        }
+        Ok(false)
+    }
+
+    /// A control has left the chain.
+    fn passed(&mut self, c: Option<Control>) {
+        match c {
+            Some(Control::End) => self.finished = true,
+            Some(Control::Barrier(e)) => self.acknowledge(e),
+            _ => {}
+        }
+    }
+
+    fn acknowledge(&mut self, e: Epoch) {
+        if let Some(d) = &self.dead {
+            d.control(Control::Barrier(e));
+        }
+        self.run.handle.ack(e);
+    }
+
+    /// Takes what left the flow in link `i`.
+    fn collect(&mut self, i: usize) {
+        let l = &mut self.links[i];
+        if l.removed.is_empty() {
+            return;
+        }
+        let removed = std::mem::take(&mut l.removed);
+        l.state.note_removed(&removed);
+        let name = l.home.name.clone();
+        self.take_removed(&name, removed);
+    }
+
+    pub(super) fn take_removed(&mut self, stage: &str, removed: Removed) {
+        for mut r in removed.dead {
+            if r.stage_name.is_empty() {
+                stage.clone_into(&mut r.stage_name);
+            }
+            *self.report.dead.entry(r.cause).or_default() += r.items;
+            if let Some(o) = &self.run.observer {
+                o.on_error(&r);
+            }
+            if self.dead.is_some() {
+                self.buried.push(r);
+            } else if self.report.samples.len() < self.run.samples {
+                self.report.samples.push(r);
+            }
+        }
+    }
+
+    async fn bury(&mut self) -> Result<(), Halt> {
+        let records = std::mem::take(&mut self.buried);
+        if let Some(edge) = &self.dead {
+            let batch = AnyBatch::new(Batch::of(records));
+            send_one(edge, batch, &self.run, self.slot).await?;
+        }
+        Ok(())
+    }
+
+    /// Whether the first link is still busy with what it was given.
+    pub(super) fn busy(&self) -> bool {
+        self.links.first().is_some_and(|l| l.input.is_some())
+    }
+
+    /// The input ports, of the first 64, whose rows the first link takes now.
+    pub(super) fn open_ports(&self, ports: usize) -> u64 {
+        let takes = |p: usize| self.links.first().is_none_or(|l| l.node.accepts(p));
+        (0..ports.min(64)).filter(|p| takes(*p)).fold(0, |mask, p| mask | 1 << p)
+    }
+
+    /// Seals every open batch, most upstream first, and moves everything: done before a wait.
+    pub(super) async fn idle(&mut self) -> Result<(), Halt> {
+        for i in 0..self.links.len() {
+            if self.links[i].outs.iter().any(Outbox::has_open) {
+                self.links[i].outs.iter_mut().for_each(Outbox::seal);
+                self.settle().await?;
+            }
+        }
+        self.publish();
+        Ok(())
+    }
+
+    /// Fires every deadline that is due and ends holds that are over.
+    pub(super) async fn on_time(&mut self) -> Result<(), Halt> {
+        self.now = self.run.host.now();
+        for i in 0..self.links.len() {
+            // A yield sets the deadline to now again: the output is emptied, then it goes on.
+            while self.links[i].timer.is_some_and(|t| t <= self.now) {
+                self.links[i].fire(self.now)?;
+                self.collect(i);
+                self.settle().await?;
+            }
+        }
+        self.settle().await
+    }
+
+    pub(super) fn timers_due(&self) -> bool {
+        self.links.iter().any(|l| l.timer.is_some_and(|t| t <= self.now))
+    }
+
+    fn next_deadline(&self) -> Option<Moment> {
+        let own = self.links.iter().flat_map(|l| [l.timer, l.hold]).flatten().min();
+        [own, self.drain_by].into_iter().flatten().min()
+    }
+
+    /// One poll of a wait: for `inner`, a deadline, or somebody at the handle.
+    pub(super) fn poll_wait<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        inner: impl FnOnce(&mut Context<'_>) -> Poll<T>,
+    ) -> Poll<Woke<T>> {
+        if self.run.handle.version() != self.seen {
+            return Poll::Ready(Woke::Handle);
+        }
+        if let Poll::Ready(x) = inner(cx) {
+            return Poll::Ready(Woke::Ready(x));
+        }
+        if let Some(at) = self.next_deadline() {
+            if self.run.host.now() >= at {
+                return Poll::Ready(Woke::Timer);
+            }
+            self.alarm.set(at, cx);
+        } else {
+            self.alarm.clear();
+        }
+        self.run.handle.register(self.slot, cx);
+        if self.run.handle.version() != self.seen {
+            Poll::Ready(Woke::Handle)
+        } else {
+            Poll::Pending
+        }
+    }
+
+    /// Serves the handle: abort, drain deadline, commands, commits.
+    pub(super) async fn serve(&mut self) -> Result<(), Halt> {
+        let handle = self.run.handle.clone();
+        self.seen = handle.version();
+        if handle.aborted() {
+            return Err(Halt::Aborted);
+        }
+        if handle.draining() && self.drain_by.is_none() {
+            self.drain_by = handle.drain_deadline().map(|d| self.run.host.now().plus(d));
+        }
+        if let Some(done) = handle.completed_epoch()
+            && self.committed < Some(done)
+        {
+            self.committed = Some(done);
+            if let Some(s) = &self.run.snapshots {
+                s.complete(done);
+            }
+            if let Tail::Sink(s) = &mut self.tail {
+                s.commit(done, &self.run, self.slot).await?;
+            }
+        }
+        for (stage, c) in handle.commands_from(&mut self.cursor) {
+            for i in 0..self.links.len() {
+                if self.links[i].home.name == stage {
+                    self.links[i].command(&c, self.now)?;
+                    self.collect(i);
+                    self.settle().await?;
+                }
+            }
+        }
+        self.publish();
+        Ok(())
+    }
+
+    /// Whether the handle has something new.
+    pub(super) fn called(&self) -> bool {
+        self.run.handle.version() != self.seen
+    }
+
+    /// The drain took too long.
+    pub(super) fn check_drain(&self) {
+        if self.drain_by.is_some_and(|t| t <= self.run.host.now()) {
+            self.run.handle.drain_expired();
+        }
+    }
+
+    pub(super) fn publish(&mut self) {
+        if !self.run.handle.watched() {
+            return;
+        }
+        for l in &mut self.links {
+            l.state.gauge = l.node.gauge();
+            self.run.handle.publish(&l.state);
+        }
+        if let Tail::Sink(s) = &self.tail {
+            self.run.handle.publish(&s.state);
+        }
+    }
+
+    /// Ends the task: receivers learn it, counters go into the report.
+    pub(super) fn leave(&mut self, clean: bool) {
+        self.alarm.clear();
+        self.tail.leave(clean);
+        if let Some(d) = &self.dead {
+            d.control(Control::End);
+        }
+        let TaskReport { stages, imbalances, batches, .. } = &mut self.report;
+        for l in &mut self.links {
+            l.report(stages, imbalances);
+            for o in &l.outs {
+                batches.made += o.made;
+                batches.reused += o.reused;
+            }
+        }
+        if let Tail::Sink(s) = &mut self.tail {
+            stages.push(s.state.clone());
+        }
+        if self.run.handle.watched() {
+            stages.iter().for_each(|s| self.run.handle.publish(s));
+        }
+        self.run.handle.leave();
+    }
+}

@@ -1,0 +1,381 @@
+//! A link: one stage instance with its input, its output ports and what it counts.
+
+use super::{Shared, panic_text};
+use crate::accumulate::Command;
+use crate::batch::AnyBatch;
+use crate::error::{
+    DeadCause, ErrorClass, ErrorKind, ErrorRecord, GiveUp, OnError, Original, StageError,
+};
+use crate::run::{Phase, RunFailure, StageState};
+use crate::stage::{
+    Control, Counts, Draws, Node, Outbox, Parcel, Removed, StageCx, StageHome, Step,
+};
+use crate::time::Moment;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+/// What a link works on.
+pub(super) enum Input {
+    Batch(usize, AnyBatch),
+    Control(Control),
+    /// One of several inputs ended.
+    InputEnd(usize),
+}
+
+impl Input {
+    pub(super) fn of(p: Parcel) -> Self {
+        match p {
+            Parcel::Batch(b) => Self::Batch(0, b),
+            Parcel::Control(c) => Self::Control(c),
+        }
+    }
+}
+
+pub(super) struct Link<'env> {
+    pub(super) node: Box<dyn Node + 'env>,
+    pub(super) home: StageHome,
+    pub(super) operators: Vec<String>,
+    pub(super) on_error: OnError,
+    pub(super) outs: Vec<Outbox>,
+    pub(super) timer: Option<Moment>,
+    pub(super) hold: Option<Moment>,
+    pub(super) input: Option<Input>,
+    pub(super) removed: Removed,
+    pub(super) state: StageState,
+    pub(super) ended: bool,
+    attempt: u32,
+    draws: Draws,
+}
+
+impl<'env> Link<'env> {
+    pub(super) fn new(
+        node: Box<dyn Node + 'env>,
+        home: StageHome,
+        operators: Vec<String>,
+        on_error: OnError,
+        outs: Vec<Outbox>,
+        seed: u64,
+    ) -> Self {
+        let name = home.name.clone();
+        let state = StageState { name, shard: home.shard, ..StageState::default() };
+        Self {
+            node,
+            operators,
+            on_error,
+            outs,
+            timer: None,
+            hold: None,
+            input: None,
+            removed: Removed::default(),
+            state,
+            ended: false,
+            attempt: 0,
+            draws: Draws(crate::key::hash_of(home.name.as_str(), seed) ^ u64::from(home.shard)),
+            home,
+        }
+    }
+
+    /// Takes an input; its rows are counted here, once.
+    pub(super) fn accept(&mut self, input: Input) {
+        if let Input::Batch(_, b) = &input {
+            self.state.counts.rows_in += b.len() as u64;
+        }
+        self.attempt = 0;
+        self.input = Some(input);
+    }
+
+    /// The next parcel of a port; its rows are counted here, once.
+    pub(super) fn pop(&mut self, port: usize) -> Option<Parcel> {
+        let p = self.outs.get_mut(port)?.pop()?;
+        if let Parcel::Batch(b) = &p {
+            self.state.counts.rows_out += b.len() as u64;
+        }
+        Some(p)
+    }
+
+    pub(super) fn can_step(&self, now: Moment) -> bool {
+        self.input.is_some()
+            && self.hold.is_none_or(|t| t <= now)
+            && !self.outs.iter().any(Outbox::is_full)
+    }
+
+    /// One call of the node on the current input; gives the used batch back when it is done.
+    pub(super) fn step(
+        &mut self,
+        now: Moment,
+        run: &Shared,
+    ) -> Result<Option<AnyBatch>, RunFailure> {
+        self.hold = None;
+        let Some(mut input) = self.input.take() else { return Ok(None) };
+        self.state.phase = Phase::Running;
+        let before = self.emitted();
+        let answer = match &mut input {
+            Input::Batch(port, b) => {
+                let port = *port;
+                self.call(now, |n, outs, cx| n.on_batch(port, b, outs, cx))
+            }
+            Input::Control(c) => self.control(*c, now, run),
+            Input::InputEnd(port) => {
+                let port = *port;
+                self.call(now, |n, outs, cx| n.on_input_end(port, outs, cx))
+            }
+        };
+        self.state.phase = Phase::Waiting;
+        match answer {
+            Ok(Step::Done) => Ok(self.done(input, now, run)),
+            Ok(Step::Yield) if self.outs.iter().any(Outbox::is_full) => {
+                self.input = Some(input);
+                Ok(None)
+            }
+            Ok(Step::Yield) => {
+                let what = "the stage yielded although its output has room; it would never end";
+                let e = StageError::new(ErrorClass::Catastrophic, ErrorKind::User, what);
+                Err(self.failure(e))
+            }
+            Ok(Step::Wait(at)) => {
+                self.hold = Some(at);
+                self.state.phase = Phase::Retrying;
+                self.state.retries += 1;
+                self.input = Some(input);
+                Ok(None)
+            }
+            Err(e) => self.answer(e, input, before, now, run),
+        }
+    }
+
+    /// The deadline is due.
+    pub(super) fn fire(&mut self, now: Moment) -> Result<(), RunFailure> {
+        self.timer = None;
+        match self.call(now, |n, outs, cx| n.on_timer(outs, cx)) {
+            Ok(Step::Done) => Ok(()),
+            Ok(Step::Yield) => {
+                self.timer = Some(now);
+                Ok(())
+            }
+            Ok(Step::Wait(at)) => {
+                self.timer = Some(self.timer.map_or(at, |t| t.min(at)));
+                Ok(())
+            }
+            Err(e) => self.tolerate(e),
+        }
+    }
+
+    pub(super) fn command(&mut self, c: &Command, now: Moment) -> Result<(), RunFailure> {
+        let r = self.call(now, |n, outs, cx| n.on_command(c, outs, cx).map(|_| Step::Done));
+        r.map(|_| ()).or_else(|e| self.tolerate(e))
+    }
+
+    pub(super) fn start(&mut self, now: Moment, run: &Shared) -> Result<(), RunFailure> {
+        if let Some(o) = &run.observer {
+            o.on_stage_start(&self.home.name, self.home.shard);
+        }
+        let started = self.call(now, |n, _, cx| n.on_start(cx).map(|()| Step::Done));
+        started.map_err(|e| self.failure(e))?;
+        if run.restore
+            && let Some(store) = &run.snapshots
+            && let Some(bytes) = store.get(&self.home.name, self.home.shard)
+        {
+            self.node.restore(&bytes).map_err(|e| self.failure(e))?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn failure(&self, error: StageError) -> RunFailure {
+        RunFailure { stage: self.home.name.clone(), shard: self.home.shard, error }
+    }
+
+    /// Every state of this link: its own and those of fused operators.
+    pub(super) fn report(&mut self, out: &mut Vec<StageState>, odd: &mut Vec<String>) {
+        self.state.ledger = self.node.ledger();
+        self.state.gauge = self.node.gauge();
+        self.state.phase = match self.state.phase {
+            Phase::Failed => Phase::Failed,
+            _ if self.ended => Phase::Done,
+            p => p,
+        };
+        let mut counts: Vec<Counts> = Vec::new();
+        self.node.counts(&mut |_, c| counts.push(c));
+        self.check(&counts, odd);
+        let alone = self.operators.len() <= 1;
+        out.push(self.state.clone());
+        if alone {
+            return;
+        }
+        for (name, counts) in self.operators.iter().zip(counts) {
+            let (name, shard, phase) = (name.clone(), self.home.shard, self.state.phase);
+            out.push(StageState { name, shard, phase, counts, ..StageState::default() });
+        }
+    }
+
+    fn check(&self, ops: &[Counts], odd: &mut Vec<String>) {
+        let (name, shard) = (&self.home.name, self.home.shard);
+        // A batch that was being worked on when the run stopped is in no class yet.
+        if self.input.is_some() || self.state.phase == Phase::Failed {
+            return;
+        }
+        if let Some(l) = &self.state.ledger {
+            if l.fragments != self.state.counts.rows_in {
+                let rows = self.state.counts.rows_in;
+                odd.push(format!("{name}#{shard}: ledger of {} of {rows} rows", l.fragments));
+            }
+            if !l.balanced() {
+                odd.push(format!("{name}#{shard}: classes sum to {} in {l}", l.total()));
+            }
+        }
+        for pair in ops.windows(2) {
+            if pair[0].rows_out != pair[1].rows_in {
+                odd.push(format!("{name}#{shard}: fused operators lose rows: {pair:?}"));
+            }
+        }
+    }
+
+    fn call(
+        &mut self,
+        now: Moment,
+        f: impl FnOnce(
+            &mut (dyn Node + 'env),
+            &mut [Outbox],
+            &mut StageCx<'_>,
+        ) -> Result<Step, StageError>,
+    ) -> Result<Step, StageError> {
+        let Self { node, outs, home, timer, removed, draws, .. } = self;
+        let mut cx = StageCx { now, home, timer, removed, draws };
+        match catch_unwind(AssertUnwindSafe(|| f(&mut **node, outs, &mut cx))) {
+            Ok(r) => r,
+            Err(p) => {
+                let what = format!("panicked: {}", panic_text(&*p));
+                Err(StageError::new(ErrorClass::Permanent, ErrorKind::Panicked, what))
+            }
+        }
+    }
+
+    fn control(&mut self, c: Control, now: Moment, run: &Shared) -> Result<Step, StageError> {
+        match c {
+            Control::Watermark(w) => self.call(now, |n, outs, cx| n.on_watermark(w, outs, cx)),
+            Control::End => self.call(now, |n, outs, cx| n.on_end(outs, cx)),
+            Control::Policy(e) => {
+                self.call(now, |n, _, cx| n.on_policy(e, cx).map(|()| Step::Done))
+            }
+            Control::Barrier(e) => {
+                let mut bytes = Vec::new();
+                self.call(now, |n, _, _| n.snapshot(&mut bytes).map(|()| Step::Done))?;
+                if let Some(store) = run.snapshots.as_ref().filter(|_| !bytes.is_empty()) {
+                    store.put(e, &self.home.name, self.home.shard, bytes)?;
+                }
+                Ok(Step::Done)
+            }
+            Control::Idle | Control::Quarantined | Control::Resumed | Control::Turn => {
+                Ok(Step::Done)
+            }
+        }
+    }
+
+    /// The input is used up: controls go on, marks the stage left are served, the batch goes back.
+    fn done(&mut self, input: Input, now: Moment, run: &Shared) -> Option<AnyBatch> {
+        self.attempt = 0;
+        match input {
+            Input::Batch(_, b) => {
+                if let Some(o) = &run.observer {
+                    o.on_batch(&self.home.name, self.home.shard, b.len(), now);
+                }
+                if let Some(m) = b.meta().marks.last() {
+                    self.input = Some(Input::Control(Control::Watermark(m.watermark)));
+                }
+                Some(b)
+            }
+            Input::Control(c) => {
+                self.ended |= c == Control::End;
+                if let Control::End = c
+                    && let Some(o) = &run.observer
+                {
+                    o.on_stage_end(&self.home.name, self.home.shard);
+                }
+                self.outs.iter_mut().for_each(|o| o.control(c));
+                None
+            }
+            Input::InputEnd(_) => None,
+        }
+    }
+
+    /// What the stage's policy says about an error.
+    fn answer(
+        &mut self,
+        e: StageError,
+        input: Input,
+        before: (u64, usize),
+        now: Moment,
+        run: &Shared,
+    ) -> Result<Option<AnyBatch>, RunFailure> {
+        self.note(&e);
+        if e.class == ErrorClass::Catastrophic {
+            return Err(self.failure(e));
+        }
+        self.attempt += 1;
+        let unit = self.draws.next_u32();
+        // A call that has emitted is not repeated: its output would come twice (B99).
+        let again = self.on_error.retry_after(e.class, self.attempt, unit);
+        if let Some(wait) = again.filter(|_| self.emitted() == before) {
+            self.hold = Some(now.plus(wait));
+            self.state.retries += 1;
+            self.state.phase = Phase::Retrying;
+            self.input = Some(input);
+            return Ok(None);
+        }
+        match (self.on_error.finally(), input) {
+            (GiveUp::Fail, _) => Err(self.failure(e)),
+            (GiveUp::DeadLetter, Input::Batch(port, mut b)) => {
+                let rest = b.empty();
+                let marks = std::mem::take(&mut b.meta_mut().marks);
+                self.bury(&e, std::mem::replace(&mut b, rest));
+                b.meta_mut().marks = marks;
+                Ok(self.done(Input::Batch(port, b), now, run))
+            }
+            (GiveUp::Skip, Input::Batch(port, mut b)) => {
+                self.removed.drop_rows("skip", b.len() as u64);
+                let marks = std::mem::take(&mut b.meta_mut().marks);
+                b.clear();
+                b.meta_mut().marks = marks;
+                Ok(self.done(Input::Batch(port, b), now, run))
+            }
+            (_, other) => Ok(self.done(other, now, run)),
+        }
+    }
+
+    /// The rows that are left of a batch become one dead letter that holds them.
+    fn bury(&mut self, e: &StageError, rest: AnyBatch) {
+        if rest.is_empty() {
+            return;
+        }
+        let cause = match e.kind {
+            ErrorKind::Panicked => DeadCause::Panicked,
+            ErrorKind::SpillFailure => DeadCause::SpillFailure,
+            ErrorKind::KeyExplosion => DeadCause::RefusedKey,
+            _ => DeadCause::Failed,
+        };
+        let mut r = ErrorRecord::new(cause, crate::error::chain(e));
+        r.stage = self.home.id;
+        r.source = rest.meta().source;
+        r.seq = rest.meta().seq.at(0);
+        r.items = rest.len() as u64;
+        r.attempts = self.attempt;
+        r.context = rest.meta().context.as_ref().map(std::sync::Arc::clone);
+        r.original = Original::value(rest);
+        self.removed.dead.push(r);
+    }
+
+    /// An error outside a batch: the run fails under policy Fail, otherwise it is counted.
+    fn tolerate(&mut self, e: StageError) -> Result<(), RunFailure> {
+        self.note(&e);
+        let fatal = e.class == ErrorClass::Catastrophic || self.on_error.finally() == GiveUp::Fail;
+        if fatal { Err(self.failure(e)) } else { Ok(()) }
+    }
+
+    fn note(&mut self, e: &StageError) {
+        self.state.errors += 1;
+        self.state.last_error = Some(crate::error::chain(e));
+    }
+
+    fn emitted(&self) -> (u64, usize) {
+        let open = self.outs.iter().filter(|o| o.has_open() || !o.is_drained()).count();
+        (self.state.counts.rows_out, open)
+    }
+}
