@@ -58,9 +58,6 @@ pub enum DeadCause {
     /// JSON, but without the job's key.
     #[error("no_key")]
     NoKey,
-    /// The variable is there already, with another content.
-    #[error("conflict")]
-    Conflict,
 }
 
 impl Job {

@@ -7,6 +7,7 @@
 //! | [`orders`] | TPC-H orders at any scale, with seeded chaos, in three orders of arrival |
 //! | [`fragment`] | one input line read slowly and surely |
 //! | [`naive`] | keys in a map, no time: the oracle of the digest |
+//! | [`reference`](mod@reference) | keyed accumulation with event time: the oracle of every policy |
 //! | [`expected`] | the published numbers |
 //! | [`lines`], [`rng`], [`time`] | arena of lines, seeded shuffle, civil dates |
 
@@ -18,6 +19,7 @@ pub mod naive;
 pub mod orders;
 pub mod outcome;
 
+pub mod reference;
 pub mod rng;
 pub mod time;
 
