@@ -1,8 +1,7 @@
 //! The orders job: fragments of TPC-H orders at any scale, made on the spot.
 //!
-//! Rows are kept as 32-byte structs and written as text on demand, so that scale 1 (13.5 million
-//! fragments) needs about 430 MB besides the lines themselves, and nothing at all when the lines
-//! are written straight to a pipe.
+//! Rows are kept as structs of 32 bytes, sorted once and written as text on demand, so that lines
+//! that go straight to a pipe are never all in memory.
 
 mod text;
 
@@ -22,8 +21,7 @@ use super::rng::{SplitMix64, splitmix64};
 /// order lasts.
 pub const DEADLINE_DAYS: i64 = 152;
 
-/// The largest scale: numbers of customers and parts fit 32 bits up to far above it, and the
-/// rows of one run would need 430 GB there.
+/// The largest scale: every number of a row fits its place up to here.
 const MAX_SCALE: f64 = 1000.0;
 
 /// Bytes of the pool that comments are cut from. No fragment shows a comment, and the generator
@@ -115,6 +113,8 @@ struct Row {
     tag: u8,
 }
 
+const _: () = assert!(size_of::<Row>() == 32);
+
 /// All fragments of the orders of one scale, in time order.
 #[derive(Debug, Clone)]
 pub struct Orders {
@@ -124,7 +124,8 @@ pub struct Orders {
 }
 
 impl Orders {
-    /// Makes the fragments of scale `scale` (1 is 1.5 million orders and 13.5 million fragments).
+    /// Makes the fragments of scale `scale` (1 is 1.5 million orders, with nine fragments
+    /// each on average).
     ///
     /// # Errors
     /// [`OrdersError::Scale`] for a scale outside `(0, 1000]`.
