@@ -1,0 +1,9 @@
+//! What the tests of flux-io share.
+//!
+//! The heart is [`jobs`]: the two standing jobs (flights, orders) with their data, the one digest
+//! that grades them, a naive model that is checked against the published numbers, and an
+//! executable specification of keyed accumulation with event time. Nothing here knows an engine or
+//! an accumulator, so what is compared with it cannot share its mistakes.
+
+#[cfg(feature = "jobs")]
+pub mod jobs;

@@ -1,0 +1,6 @@
+//! Black-box tests of the kit.
+
+mod published;
+mod reference_jobs;
+mod reference_laws;
+mod reference_rules;
