@@ -1,2 +1,71 @@
-//! `cargo xtask`: everything the project checks, measures and ships.
-fn main() {}
+//! `cargo xtask`: everything the project checks, measures and ships, behind one name.
+//!
+//! Each command is one file with one `run` function; `ci` is the list of those that must pass
+//! before a change lands. Nothing here knows the crates by heart except the table in
+//! `layers/table.rs`; the rest is read from `cargo metadata`.
+
+mod alone;
+mod bench;
+mod ci;
+mod deny;
+mod doc;
+mod examples;
+mod fmt;
+mod help;
+mod layers;
+mod lint;
+mod metadata;
+mod nightly;
+mod package;
+mod process;
+mod report;
+mod rows;
+mod test;
+
+use std::process::ExitCode;
+
+use report::{Outcome, Verdict};
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let (command, rest) = match args.split_first() {
+        Some((command, rest)) => (command.as_str(), rest),
+        None => ("help", &[][..]),
+    };
+    match dispatch(command, rest) {
+        Ok(Verdict::Passed) => ExitCode::SUCCESS,
+        Ok(Verdict::Skipped(reason)) => {
+            println!("{command}: skipped ({reason})");
+            ExitCode::SUCCESS
+        }
+        Err(reason) => {
+            eprintln!("{command}: FAILED: {reason}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Runs one command with what stands after it on the command line.
+fn dispatch(command: &str, args: &[String]) -> Outcome {
+    let takes_args = matches!(command, "ci" | "rows" | "bench");
+    if !takes_args && !args.is_empty() {
+        return Err(format!("`{command}` takes no arguments, got `{}`", args.join(" ")));
+    }
+    match command {
+        "ci" => ci::run(args),
+        "layers" => layers::run(),
+        "rows" => rows::run(args),
+        "fmt" => fmt::run(),
+        "lint" => lint::run(),
+        "alone" => alone::run(),
+        "test" => test::all(),
+        "doc" => doc::run(),
+        "examples" => examples::run(),
+        "package" => package::run(),
+        "deny" => deny::run(),
+        "bench" => bench::run(args),
+        "nightly" => nightly::run(),
+        "help" | "-h" | "--help" => help::run(),
+        unknown => Err(format!("no such command: `{unknown}`; `cargo xtask help` lists them")),
+    }
+}

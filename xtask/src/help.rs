@@ -1,0 +1,34 @@
+//! `help`: what there is.
+
+use crate::report::{Outcome, Verdict};
+
+const TEXT: &str = "\
+cargo xtask <command>
+
+  ci [--fast] [--only a,b]  every check below up to `deny`, in order, with a table at the end;
+                            --fast runs fmt, layers, rows, lint
+  fmt                       formatting
+  layers                    which crate may depend on which, and who may name a fenced crate
+  rows [--found]            docs/requirements.md against the tests it names;
+                            --found prints the rows that the tree's tests name
+  lint                      clippy over every target and feature
+  alone                     every library by itself: no features, default, each feature
+  test                      tests, then heavy* tests optimised, then doc-tests
+  doc                       documentation with warnings refused
+  examples                  every example on its small input
+  package                   what each crate would ship
+  deny                      licences, bans and sources
+  bench [args]              measurements, in the bench/ workspace
+  nightly                   ci, then the long runs
+  help                      this text
+
+`ci --only` also takes the parts of `test` by name: test, heavy, doc-tests.";
+
+/// Prints the commands.
+///
+/// # Errors
+/// Never.
+pub(crate) fn run() -> Outcome {
+    println!("{TEXT}");
+    Ok(Verdict::Passed)
+}

@@ -1,0 +1,40 @@
+//! `nightly`: the gate, then the runs too long for it, each with its amount written down.
+
+use crate::report::{self, Line, Outcome, Verdict};
+use crate::{bench, ci, test};
+
+/// One long run.
+enum Work {
+    /// The `heavy*` test binaries with this many cases per property (`FLUX_IO_CASES`).
+    Heavy {
+        /// Cases per property.
+        cases: u32,
+    },
+    /// The measurements with these arguments.
+    Bench(&'static [&'static str]),
+}
+
+/// What runs after the gate, in order.
+const LONG_RUNS: &[(&str, Work)] =
+    &[("properties", Work::Heavy { cases: 200_000 }), ("bench", Work::Bench(&["--full"]))];
+
+/// Runs the gate and every long run, then says how each ended.
+///
+/// # Errors
+/// The gate or a long run failed.
+pub(crate) fn run() -> Outcome {
+    let mut lines: Vec<Line> = vec![report::timed("ci", || ci::run(&[]))];
+    for (name, work) in LONG_RUNS {
+        lines.push(report::timed(name, || match work {
+            Work::Heavy { cases } => test::heavy_with_cases(Some(*cases)),
+            Work::Bench(args) => {
+                bench::run(&args.iter().map(|&arg| arg.to_owned()).collect::<Vec<_>>())
+            }
+        }));
+    }
+    println!("{}", report::table("nightly", &lines));
+    match report::count(&lines).1 {
+        0 => Ok(Verdict::Passed),
+        n => Err(format!("{n} of {} parts", lines.len())),
+    }
+}
