@@ -165,7 +165,7 @@ impl<S: Stage> ByHand<S> {
             }
             match call(stage, &mut out.typed()?, &mut cx)? {
                 Step::Done => return Ok(()),
-                Step::Yield => {}
+                Step::Yield | Step::Pending => {}
                 Step::Wait(at) => *now = at.max(*now),
             }
             // What is ready stays in order behind what `take` will read; only fullness is lifted.

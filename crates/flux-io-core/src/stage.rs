@@ -37,6 +37,7 @@ use std::any::type_name;
 use std::collections::VecDeque;
 use std::fmt;
 use std::marker::PhantomData;
+use std::task::{Context, Poll};
 
 /// What a stage answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,6 +48,9 @@ pub enum Step {
     Yield,
     /// Call again with the same input, not before this moment (a retry that backs off).
     Wait(Moment),
+    /// Call again with the same input when [`Node::poll`] has made progress (all permitted calls
+    /// are in flight).
+    Pending,
 }
 
 /// Items that keep their place in the row order of an edge and never need a data credit.
@@ -700,6 +704,25 @@ pub trait Node: Send {
     fn accepts(&self, port: usize) -> bool {
         let _ = port;
         true
+    }
+    /// Rows whose result is awaited. While there are any, controls (and the snapshot of a barrier)
+    /// wait in front of the node, so that a watermark never overtakes a call before it.
+    fn in_flight(&self) -> usize {
+        0
+    }
+    /// Drives what is in flight. `Ready` = something was finished and put into `outs`; the driver
+    /// then moves it and calls again. Called only while `in_flight` is not 0.
+    ///
+    /// # Errors
+    /// The stage's error policy decides.
+    fn poll(
+        &mut self,
+        task: &mut Context<'_>,
+        outs: &mut [Outbox],
+        cx: &mut StageCx<'_>,
+    ) -> Poll<Result<(), StageError>> {
+        let _ = (task, outs, cx);
+        Poll::Pending
     }
     /// See [`Stage::snapshot`].
     ///

@@ -8,7 +8,7 @@ use crate::edge::Edge;
 use crate::error::ErrorRecord;
 use crate::host::Alarm;
 use crate::id::Epoch;
-use crate::run::TaskReport;
+use crate::run::{RunFailure, TaskReport};
 use crate::stage::{Control, Outbox, Parcel, Removed};
 use crate::sync::Arc;
 use crate::time::Moment;
@@ -18,7 +18,7 @@ use std::task::{Context, Poll};
 pub(super) enum Woke<T> {
     /// What was waited for.
     Ready(T),
-    /// A deadline is due.
+    /// A deadline is due, or a call in flight was finished.
     Timer,
     /// Somebody used the handle.
     Handle,
@@ -38,6 +38,8 @@ pub(super) struct Chain<'env> {
     pub(super) report: TaskReport,
     pub(super) slot: usize,
     buried: Vec<ErrorRecord>,
+    /// A call in flight failed and the policy says the run does.
+    broken: Option<RunFailure>,
     alarm: Alarm,
     seen: u64,
     cursor: usize,
@@ -63,6 +65,7 @@ impl<'env> Chain<'env> {
             report: TaskReport::default(),
             slot: run.handle.join(),
             buried: Vec::new(),
+            broken: None,
             alarm: Alarm::new(&run.host),
             seen: 0,
             cursor: 0,
@@ -271,6 +274,12 @@ impl<'env> Chain<'env> {
     /// Fires every deadline that is due and ends holds that are over.
     pub(super) async fn on_time(&mut self) -> Result<(), Halt> {
         self.now = self.run.host.now();
+        if let Some(f) = self.broken.take() {
+            return Err(f.into());
+        }
+        for i in 0..self.links.len() {
+            self.collect(i);
+        }
         for i in 0..self.links.len() {
             // A yield sets the deadline to now again: the output is emptied, then it goes on.
             while self.links[i].timer.is_some_and(|t| t <= self.now) {
@@ -303,6 +312,14 @@ impl<'env> Chain<'env> {
         if let Poll::Ready(x) = inner(cx) {
             return Poll::Ready(Woke::Ready(x));
         }
+        match self.poll_calls(cx) {
+            Poll::Ready(Ok(())) => return Poll::Ready(Woke::Timer),
+            Poll::Ready(Err(f)) => {
+                self.broken = Some(f);
+                return Poll::Ready(Woke::Timer);
+            }
+            Poll::Pending => {}
+        }
         if let Some(at) = self.next_deadline() {
             if self.run.host.now() >= at {
                 return Poll::Ready(Woke::Timer);
@@ -317,6 +334,23 @@ impl<'env> Chain<'env> {
         } else {
             Poll::Pending
         }
+    }
+
+    /// Drives calls in flight; `Ready` when one was finished.
+    pub(super) fn poll_calls(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), RunFailure>> {
+        let mut any = Poll::Pending;
+        for l in &mut self.links {
+            if let Poll::Ready(r) = l.poll(cx, self.now) {
+                r?;
+                any = Poll::Ready(Ok(()));
+            }
+        }
+        any
+    }
+
+    /// Whether a call is in flight.
+    pub(super) fn has_calls(&self) -> bool {
+        self.links.iter().any(|l| l.node.in_flight() > 0)
     }
 
     /// Serves the handle: abort, drain deadline, commands, commits.

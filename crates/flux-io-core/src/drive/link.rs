@@ -12,6 +12,7 @@ use crate::stage::{
 };
 use crate::time::Moment;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::task::{Context, Poll};
 
 /// What a link works on.
 pub(super) enum Input {
@@ -42,6 +43,8 @@ pub(super) struct Link<'env> {
     pub(super) removed: Removed,
     pub(super) state: StageState,
     pub(super) ended: bool,
+    /// The input waits for a call in flight.
+    stalled: bool,
     attempt: u32,
     draws: Draws,
 }
@@ -68,6 +71,7 @@ impl<'env> Link<'env> {
             removed: Removed::default(),
             state,
             ended: false,
+            stalled: false,
             attempt: 0,
             draws: Draws(crate::key::hash_of(home.name.as_str(), seed) ^ u64::from(home.shard)),
             home,
@@ -94,6 +98,7 @@ impl<'env> Link<'env> {
 
     pub(super) fn can_step(&self, now: Moment) -> bool {
         self.input.is_some()
+            && !self.stalled
             && self.hold.is_none_or(|t| t <= now)
             && !self.outs.iter().any(Outbox::is_full)
     }
@@ -106,6 +111,11 @@ impl<'env> Link<'env> {
     ) -> Result<Option<AnyBatch>, RunFailure> {
         self.hold = None;
         let Some(mut input) = self.input.take() else { return Ok(None) };
+        if matches!(input, Input::Control(_)) && self.node.in_flight() > 0 {
+            self.stalled = true;
+            self.input = Some(input);
+            return Ok(None);
+        }
         self.state.phase = Phase::Running;
         let before = self.emitted();
         let answer = match &mut input {
@@ -138,15 +148,44 @@ impl<'env> Link<'env> {
                 self.input = Some(input);
                 Ok(None)
             }
+            Ok(Step::Pending) => {
+                self.stalled = self.node.in_flight() > 0;
+                self.input = Some(input);
+                Ok(None)
+            }
             Err(e) => self.answer(e, input, before, now, run),
         }
+    }
+
+    /// Drives calls in flight; whether something was finished.
+    pub(super) fn poll(
+        &mut self,
+        task: &mut Context<'_>,
+        now: Moment,
+    ) -> Poll<Result<(), RunFailure>> {
+        if self.node.in_flight() == 0 || self.outs.iter().any(Outbox::is_full) {
+            return Poll::Pending;
+        }
+        let mut pending = false;
+        let polled = self.call(now, |n, outs, cx| match n.poll(task, outs, cx) {
+            Poll::Ready(r) => r.map(|()| Step::Done),
+            Poll::Pending => {
+                pending = true;
+                Ok(Step::Done)
+            }
+        });
+        if pending && polled.is_ok() {
+            return Poll::Pending;
+        }
+        self.stalled = false;
+        Poll::Ready(polled.map(|_| ()).or_else(|e| self.tolerate(e)))
     }
 
     /// The deadline is due.
     pub(super) fn fire(&mut self, now: Moment) -> Result<(), RunFailure> {
         self.timer = None;
         match self.call(now, |n, outs, cx| n.on_timer(outs, cx)) {
-            Ok(Step::Done) => Ok(()),
+            Ok(Step::Done | Step::Pending) => Ok(()),
             Ok(Step::Yield) => {
                 self.timer = Some(now);
                 Ok(())

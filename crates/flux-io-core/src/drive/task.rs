@@ -73,6 +73,14 @@ async fn turn(n: &mut u32, chain: &mut Chain<'_>) -> Result<(), Halt> {
     if chain.timers_due() {
         chain.on_time().await?;
     }
+    if chain.has_calls() {
+        // Calls in flight go on while input keeps coming.
+        let done = poll_fn(|cx| Poll::Ready(chain.poll_calls(cx))).await;
+        if let Poll::Ready(r) = done {
+            r?;
+            chain.on_time().await?;
+        }
+    }
     Ok(())
 }
 
@@ -90,7 +98,15 @@ async fn yield_now() {
 
 /// Waits while the first link holds its input back (a retry that backs off).
 async fn until_free(chain: &mut Chain<'_>) -> Result<(), Halt> {
-    while chain.busy() {
+    wait_while(chain, |c| c.busy()).await
+}
+
+/// Serves deadlines, calls in flight and the handle while `waiting` holds.
+async fn wait_while(
+    chain: &mut Chain<'_>,
+    waiting: impl Fn(&Chain<'_>) -> bool,
+) -> Result<(), Halt> {
+    while waiting(chain) {
         match poll_fn(|cx| chain.poll_wait(cx, |_| Poll::<()>::Pending)).await {
             Woke::Ready(()) => {}
             Woke::Timer => {
@@ -203,11 +219,7 @@ async fn drive_source(s: &mut SourceHead<'_>, chain: &mut Chain<'_>) -> Result<(
         }
     }
     chain.feed(Input::Control(Control::End)).await?;
-    while !chain.finished {
-        until_free(chain).await?;
-        chain.settle().await?;
-    }
-    Ok(())
+    wait_while(chain, |c| !c.finished).await
 }
 
 fn restore(s: &mut SourceHead<'_>, chain: &Chain<'_>) -> Result<(), Halt> {
