@@ -46,7 +46,8 @@ pub(crate) fn run(args: &[String]) -> Outcome {
     println!("{}", report::table("ci", &lines));
     match report::count(&lines).1 {
         0 => Ok(Verdict::Passed),
-        n => Err(format!("{n} of {} steps", lines.len())),
+        // The count above is the last line of the run, whatever it says.
+        _ => Err(String::new()),
     }
 }
 

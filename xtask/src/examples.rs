@@ -1,7 +1,8 @@
 //! `examples`: every example runs to its end on its small input and says what it should.
 //!
 //! An example's arguments and a text that its output must contain stand in its package's manifest:
-//! `[package.metadata.examples.<name>]` with `args = [...]` and `expect = "..."`.
+//! `[package.metadata.examples.<name>]` with `args = [...]` and `expect = "..."`. One that needs
+//! what a clean clone has not, or that writes into the tree, says `skip = "why"`; the run shows it.
 
 use serde_json::Value;
 
@@ -20,6 +21,7 @@ struct Example<'a> {
     flag: &'static str,
     args: Vec<String>,
     expect: Option<String>,
+    skip: Option<String>,
 }
 
 /// Runs every example of the workspace in release.
@@ -39,8 +41,14 @@ pub(crate) fn run() -> Outcome {
         return Ok(Verdict::Skipped("the workspace has no example".to_owned()));
     }
     for example in &examples {
-        println!("{} {}", example.package.name, example.target.name);
-        faults.extend(try_out(example)?);
+        let Example { package, target, skip, .. } = example;
+        match skip {
+            Some(why) => println!("{} {}: skipped ({why})", package.name, target.name),
+            None => {
+                println!("{} {}", package.name, target.name);
+                faults.extend(try_out(example)?);
+            }
+        }
     }
     report::faults("examples", &faults)
 }
@@ -49,18 +57,19 @@ fn examples_of(package: &Package) -> Vec<Example<'_>> {
     let whole = package.name.starts_with(EXAMPLE_PACKAGE);
     let programs = package.targets_of("bin").filter(|_| whole).map(|target| ("--bin", target));
     let examples = package.targets_of("example").map(|target| ("--example", target));
-    let described = |target: &Target| package.extra.get("examples")?.get(&target.name);
+    let field = |target: &Target, name: &str| {
+        package.extra.get("examples")?.get(&target.name)?.get(name).cloned()
+    };
+    let text = |value: Option<Value>| value.as_ref().and_then(Value::as_str).map(str::to_owned);
     examples
         .chain(programs)
         .map(|(flag, target)| Example {
             package,
             target,
             flag,
-            args: metadata::strings(described(target).and_then(|table| table.get("args"))),
-            expect: described(target)
-                .and_then(|table| table.get("expect"))
-                .and_then(Value::as_str)
-                .map(str::to_owned),
+            args: metadata::strings(field(target, "args").as_ref()),
+            expect: text(field(target, "expect")),
+            skip: text(field(target, "skip")),
         })
         .collect()
 }
@@ -78,7 +87,7 @@ fn strangers(package: &Package, examples: &[Example<'_>]) -> Vec<String> {
 }
 
 fn try_out(example: &Example<'_>) -> Result<Option<String>, String> {
-    let Example { package, target, flag, args, expect } = example;
+    let Example { package, target, flag, args, expect, .. } = example;
     let mut command = cargo(["run", "--release", "--quiet", "--package", &package.name]);
     command.args([*flag, target.name.as_str()]);
     if !target.required_features.is_empty() {
@@ -111,13 +120,15 @@ mod tests {
             "targets": [
                 {"name": "bare", "kind": ["bin"]}, {"name": "totals", "kind": ["example"]}],
             "metadata": {"examples": {
-                "totals": {"args": ["--rows", "10"], "expect": "10 rows"}, "gone": {}}}}]}"#;
+                "totals": {"args": ["--rows", "10"], "expect": "10 rows"},
+                "bare": {"skip": "writes"}, "gone": {}}}}]}"#;
         let members = metadata::from_json(json).unwrap();
         let found = examples_of(&members[0]);
         let shapes: Vec<_> =
             found.iter().map(|e| (e.flag, e.target.name.as_str(), e.args.len())).collect();
         assert_eq!(shapes, [("--example", "totals", 2), ("--bin", "bare", 0)]);
         assert_eq!(found[0].expect.as_deref(), Some("10 rows"));
+        assert_eq!((found[0].skip.as_deref(), found[1].skip.as_deref()), (None, Some("writes")));
         let strangers = strangers(&members[0], &found);
         assert!(strangers.len() == 1 && strangers[0].contains("`gone`"), "{strangers:?}");
     }

@@ -39,7 +39,9 @@ fn main() -> ExitCode {
             ExitCode::SUCCESS
         }
         Err(reason) => {
-            eprintln!("{command}: FAILED: {reason}");
+            if !reason.is_empty() {
+                eprintln!("{command}: FAILED: {reason}");
+            }
             ExitCode::FAILURE
         }
     }

@@ -23,7 +23,8 @@ const LONG_RUNS: &[(&str, Work)] =
 /// # Errors
 /// The gate or a long run failed.
 pub(crate) fn run() -> Outcome {
-    let mut lines: Vec<Line> = vec![report::timed("ci", || ci::run(&[]))];
+    let mut lines: Vec<Line> =
+        vec![report::timed("ci", || ci::run(&[]).map_err(|_| "see its table".to_owned()))];
     for (name, work) in LONG_RUNS {
         lines.push(report::timed(name, || match work {
             Work::Heavy { cases } => test::heavy_with_cases(Some(*cases)),
@@ -35,6 +36,6 @@ pub(crate) fn run() -> Outcome {
     println!("{}", report::table("nightly", &lines));
     match report::count(&lines).1 {
         0 => Ok(Verdict::Passed),
-        n => Err(format!("{n} of {} parts", lines.len())),
+        _ => Err(String::new()),
     }
 }

@@ -12,7 +12,7 @@ pub(crate) enum Verdict {
     Skipped(String),
 }
 
-/// A step's verdict, or the reason it failed.
+/// A step's verdict, or the reason it failed; an empty reason has been printed already.
 pub(crate) type Outcome = Result<Verdict, String>;
 
 /// One finished step.
