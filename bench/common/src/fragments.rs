@@ -82,7 +82,7 @@ pub fn record_sum(key: u64, parts: [&[u8]; VARIABLES]) -> u64 {
 
 /// Refuses numbers of fragments that would cut a window, whose records could never complete.
 pub(crate) fn check_items(workload: &str, items: u64) -> Result<(), BenchError> {
-    if items == 0 || items % (1 << WINDOW_BITS) != 0 {
+    if items == 0 || !items.is_multiple_of(1 << WINDOW_BITS) {
         let want = format!("a multiple of {} (whole windows)", 1u64 << WINDOW_BITS);
         return Err(BenchError::Items { workload: workload.to_owned(), items, want });
     }

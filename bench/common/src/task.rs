@@ -42,7 +42,8 @@ fn default_items(workload: &str) -> u64 {
     match workload {
         "w1" => 100_000_000,
         "w2" => 200 << 20,
-        "w5" | "lat" => 8 << 20,
+        "w5" => 8 << 20,
+        "lat" => 16 << 20,
         "orders" => ORDERS[1].lines,
         _ => 10_000_000,
     }

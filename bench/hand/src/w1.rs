@@ -77,10 +77,10 @@ fn boxed_iterators(n: u64) -> u64 {
     let source: Box<dyn Iterator<Item = u64>> = Box::new(0..n);
     let mapped: Box<dyn Iterator<Item = u64>> = Box::new(source.map(map_first));
     let kept: Box<dyn Iterator<Item = u64>> = Box::new(mapped.filter(keep));
-    let mut last: Box<dyn Iterator<Item = u64>> = black_box(Box::new(kept.map(map_second)));
+    let last: Box<dyn Iterator<Item = u64>> = black_box(Box::new(kept.map(map_second)));
     let mut sum = 0u64;
     // Not `fold`, which a boxed iterator would hand to the inner loop in one call.
-    while let Some(x) = last.next() {
+    for x in last {
         sum = sum.wrapping_add(x);
     }
     sum
