@@ -36,7 +36,9 @@ impl Machine {
         let note = if incremental { ", INCREMENTAL: not a measurement, build without" } else { "" };
         Self {
             rustc: env!("BENCH_RUSTC"),
-            build: format!("{profile}, opt-level 3, no LTO, default target CPU{note}"),
+            build: format!(
+                "{profile}, opt-level 3, 1 codegen unit, no LTO, default target CPU{note}"
+            ),
             cpu: cpu_model(),
             cores: thread::available_parallelism().map_or(0, usize::from),
             allocator: bench_common::ALLOCATOR,

@@ -13,7 +13,9 @@ mod warm;
 
 use std::{env, error::Error, fs, process::ExitCode};
 
+use bench_common::Line;
 use cases::{CASES, Case, WORKLOADS};
+use child::ChildError;
 use gates::{Gate, Verdict};
 use machine::Machine;
 use options::{Options, USAGE};
@@ -55,7 +57,6 @@ fn run(options: &Options) -> Result<bool, Box<dyn Error>> {
         // Writes the inputs that are not there yet.
         child::run("gen-orders", &[])?;
     }
-    warm::memory(options.quick)?;
     let (results, failures) = measure_all(options);
     let judged: Vec<(Gate, Verdict)> = gates
         .into_iter()
@@ -96,7 +97,7 @@ fn measure_all(options: &Options) -> (Results, Vec<String>) {
         eprintln!("round {} of {}, {count} cases", round + 1, options.rounds);
         for turn in 0..count {
             let result = &mut results.0[(turn + round * count / options.rounds) % count];
-            match child::measure(&result.case, items_of(&result.case, options)) {
+            match measure(&result.case, options) {
                 Ok(line) => result.lines.push(line),
                 Err(error) => failures.push(with_causes(&error)),
             }
@@ -105,10 +106,11 @@ fn measure_all(options: &Options) -> (Results, Vec<String>) {
     (results, failures)
 }
 
-fn items_of(case: &Case, options: &Options) -> u64 {
+fn measure(case: &Case, options: &Options) -> Result<Line, ChildError> {
     let workload = WORKLOADS.iter().find(|workload| workload.name == case.workload);
     let items = workload.map_or(0, |w| if options.quick { w.quick_items } else { w.items });
-    items / case.divisor
+    warm::memory(workload.map_or(0, |w| w.warm_mib))?;
+    child::measure(case, items / case.divisor)
 }
 
 fn as_json(

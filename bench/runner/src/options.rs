@@ -21,7 +21,7 @@ pub(crate) struct Options {
     pub(crate) date: Option<String>,
     /// A gate whose cases did not run fails.
     pub(crate) strict: bool,
-    /// Touch this much memory, in MiB, and leave; the runner calls itself so before the first round.
+    /// Touch this much memory, in MiB, and leave; the runner calls itself so before cases.
     pub(crate) touch_mib: Option<usize>,
     /// Print the cases and leave.
     pub(crate) list: bool,
