@@ -1,0 +1,33 @@
+//! What every bench binary shares, so that two sides of a comparison differ only in the code
+//! under test: input generators, checksums, timing, peak memory, one JSON line a run, and the
+//! global allocator.
+
+mod arrivals;
+mod chain;
+mod error;
+mod fragments;
+mod orders;
+mod report;
+mod rng;
+mod task;
+
+pub use arrivals::{Arrivals, Latencies};
+pub use chain::{keep, map_first, map_second};
+pub use error::BenchError;
+pub use fragments::{
+    Fragment, VALUE_BYTES, VARIABLES, WINDOW_BITS, fragment_at, key_and_variable, record_sum,
+    value64,
+};
+pub use orders::{ORDERS, OrdersInput, data_dir, digest_of_outcomes, out_dir};
+pub use report::{Line, Measured, report, timed};
+pub use rng::{Rng, mix};
+pub use task::{Task, run_child};
+
+/// The allocator of every binary that links this crate, as the table names it.
+pub const ALLOCATOR: &str = "mimalloc (crate 0.1, default features off)";
+
+#[global_allocator]
+static GLOBAL: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// Items of a hand-off batch in W2 and of the default batch elsewhere.
+pub const BATCH_ITEMS: usize = 1024;
