@@ -336,7 +336,7 @@ impl ErrorRecord {
 }
 
 /// What a stage does with what fails in it.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum OnError {
     /// The run ends with the first failing row named.
     #[default]
@@ -391,7 +391,7 @@ impl OnError {
 }
 
 /// Exponential backoff with jitter.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Retry {
     /// Attempts in all, the first included; at least 1.
     pub attempts: u32,

@@ -81,6 +81,9 @@ pub struct Hints {
     pub cpu: u32,
     /// Mostly waits for something outside.
     pub waits: bool,
+    /// Needs exact sequence numbers of its input rows: identity by position, an ordered merge,
+    /// exact offsets in dead letters. Stages before it then track them through filters.
+    pub exact_seq: bool,
     /// Rows out per row in, where it is declared.
     pub rows_out_per_in: Option<f32>,
     /// The engine it prefers, by name.
@@ -105,6 +108,8 @@ pub struct Operator {
     pub name: String,
     /// Its word: "map", "filter", …
     pub word: &'static str,
+    /// What it does with a row that fails in it.
+    pub on_error: OnError,
 }
 
 /// What an accumulator was told, as data.
@@ -125,7 +130,8 @@ pub struct StageNode {
     pub name: String,
     /// What it is.
     pub kind: StageKind,
-    /// Fused operators, in order; empty for a single stage.
+    /// Fused operators, in order; empty for a single stage. Each has an error policy of its own;
+    /// the policy of a stage with several is [`OnError::Fail`], and it fails when one of them says so.
     pub operators: Vec<Operator>,
     /// Columns of its input ports.
     pub ins: Vec<ColumnType>,
@@ -137,6 +143,8 @@ pub struct StageNode {
     pub scalable: bool,
     /// What is declared about it.
     pub hints: Hints,
+    /// Parameters of its own, word by word: "lag" of event times, "rows" of a batch.
+    pub params: BTreeMap<String, String>,
     /// Buffer in front of it; `None` = the plan's default.
     pub buffer: Option<BufferPolicy>,
     /// What it does with what fails.
@@ -164,6 +172,7 @@ impl StageNode {
             parallelism: Parallelism::Sequential,
             scalable: false,
             hints: Hints::default(),
+            params: BTreeMap::new(),
             buffer: None,
             on_error: OnError::Fail,
             accumulation: None,
@@ -319,7 +328,8 @@ impl Graph {
         path
     }
 
-    /// A hash of topology, specs and parameters. It does not depend on the order of description or
+    /// A hash of topology, specs and parameters; what a connector points at is left out, so that a
+    /// moved file is still the same graph. It does not depend on the order of description or
     /// on numbers of stages (B61). FNV-1a, 64 bits, over canonical text: stable across versions of
     /// this crate and across machines.
     #[must_use]
@@ -340,18 +350,21 @@ impl Graph {
     }
 
     fn canonical_stage(&self, n: &StageNode) -> String {
-        let ops: Vec<_> = n.operators.iter().map(|o| format!("{}:{}", o.name, o.word)).collect();
+        let op = |o: &Operator| format!("{}:{}:{:?}", o.name, o.word, o.on_error);
+        let ops: Vec<_> = n.operators.iter().map(op).collect();
         let (ins, outs): (Vec<_>, Vec<_>) =
             (n.ins.iter().map(|c| c.name).collect(), n.outs.iter().map(|c| c.name).collect());
         format!(
-            "stage {} {} [{}] {ins:?} {outs:?} {:?} {:?} {:?} {:?}",
+            "stage {} {} [{}] {ins:?} {outs:?} {:?} {:?} {:?} {:?} {:?} {:?}",
             n.name,
             n.kind.as_str(),
             ops.join(","),
             n.parallelism,
             n.on_error,
             n.hints,
+            n.params,
             n.accumulation,
+            n.connector.as_ref().map(|c| c.kind),
         )
     }
 

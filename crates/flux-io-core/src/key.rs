@@ -173,6 +173,9 @@ pub struct Always<F>(pub F);
 /// A text key that every row has. `F: Fn(row) -> &str`.
 #[derive(Clone, Copy, Debug)]
 pub struct AlwaysStr<F>(pub F);
+/// A byte key that every row has. `F: Fn(row) -> &[u8]`.
+#[derive(Clone, Copy, Debug)]
+pub struct AlwaysBytes<F>(pub F);
 
 impl<C: Column, K: Key, F: for<'a> Fn(C::Ref<'a>) -> Option<K> + Clone + Send + Sync> KeyOf<C>
     for ByValue<F>
@@ -264,6 +267,24 @@ macro_rules! borrowed_keys {
             }
             fn key(&self, row: &$row) -> Option<Vec<u8>> {
                 (self.0)(row).map(<[u8]>::to_vec)
+            }
+        }
+
+        impl<$($g: Send + 'static,)? F> KeyOf<$col> for AlwaysBytes<F>
+        where
+            F: for<'a> Fn(&'a $row) -> &'a [u8] + Clone + Send + Sync,
+        {
+            type Key = Vec<u8>;
+            #[inline]
+            fn hash(&self, row: &$row, seed: u64) -> Option<u64> {
+                Some(hash_of((self.0)(row), seed))
+            }
+            #[inline]
+            fn is(&self, row: &$row, key: &Vec<u8>) -> bool {
+                (self.0)(row) == key.as_slice()
+            }
+            fn key(&self, row: &$row) -> Option<Vec<u8>> {
+                Some((self.0)(row).to_vec())
             }
         }
     };

@@ -63,7 +63,9 @@ pub use io::{
     CheckpointToken, ConnectorDescriptor, DynSink, DynSource, ErasedSink, ErasedSource, Filled,
     IoCx, RecoverableSource, Sink, Source, TransactionalSink,
 };
-pub use key::{Always, AlwaysStr, ByBytes, ByStr, ByValue, Key, KeyOf, UNKEYED, hash_of, shard_of};
+pub use key::{
+    Always, AlwaysBytes, AlwaysStr, ByBytes, ByStr, ByValue, Key, KeyOf, UNKEYED, hash_of, shard_of,
+};
 pub use memory::{
     Budget, BufferPool, ConsumerId, MemoryPool, PoolStats, Pressure, Reservation, ReserveError,
     SpillError, SpillPlace, SpillStore,

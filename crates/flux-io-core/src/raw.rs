@@ -8,6 +8,21 @@
 /// would drop them in silence). The row number is `at` before the row was taken.
 #[inline(always)]
 pub fn take_rows<T>(v: &mut Vec<T>, at: &mut u64, limit: usize, sink: &mut impl FnMut(u32, T)) {
+    take_rows_while(v, at, limit, &mut |r, x| {
+        sink(r, x);
+        true
+    });
+}
+
+/// Like [`take_rows`], until `sink` answers `false`; the row it answered to is taken. Says whether
+/// every answer was `true`. A sink that always answers `true` costs nothing more.
+#[inline(always)]
+pub fn take_rows_while<T>(
+    v: &mut Vec<T>,
+    at: &mut u64,
+    limit: usize,
+    sink: &mut impl FnMut(u32, T) -> bool,
+) -> bool {
     let len = v.len();
     let n = len.min(limit);
     let base = *at as u32;
@@ -20,8 +35,11 @@ pub fn take_rows<T>(v: &mut Vec<T>, at: &mut u64, limit: usize, sink: &mut impl 
         // unwind, and `tail` keeps only the rows behind it.
         let x = unsafe { std::ptr::read(p.add(tail.taken)) };
         tail.taken += 1;
-        sink(base + tail.taken as u32 - 1, x);
+        if !sink(base + tail.taken as u32 - 1, x) {
+            return false;
+        }
     }
+    true
 }
 
 struct Tail<'a, T> {
@@ -115,6 +133,21 @@ mod tests {
                 assert_eq!(at as usize, x.len());
             }
         }
+    }
+
+    #[test]
+    fn a_sink_that_stops_leaves_the_rest() {
+        let mut v: Vec<String> = (0..10).map(|i| i.to_string()).collect();
+        let (mut got, mut at) = (vec![], 0);
+        let all = take_rows_while(&mut v, &mut at, usize::MAX, &mut |r, s| {
+            got.push(s);
+            r < 3
+        });
+        assert_eq!((all, at), (false, 4));
+        assert_eq!(got, ["0", "1", "2", "3"]);
+        assert_eq!(v, ["4", "5", "6", "7", "8", "9"]);
+        assert!(take_rows_while(&mut v, &mut at, usize::MAX, &mut |_, _| true));
+        assert_eq!((v.len(), at), (0, 10));
     }
 
     #[test]

@@ -1,1 +1,82 @@
 //! The typed builder of flux-io: flows, fused segments, validation, planning, drawings.
+//!
+//! ```
+//! use flux_io_flow::Pipeline;
+//! # use flux_io_core::{Batch, Filled, IoCx, Source, StageError};
+//! # struct Numbers;
+//! # impl Source for Numbers {
+//! #     type Col = Vec<u64>;
+//! #     async fn fill(&mut self, _: &mut Batch<Vec<u64>>, _: &IoCx) -> Result<Filled, StageError> {
+//! #         Ok(Filled::End)
+//! #     }
+//! # }
+//! let pipeline = Pipeline::new();
+//! let (end, sum) = pipeline
+//!     .source("numbers", Numbers)
+//!     .map("double", |x| 2 * x)
+//!     .filter("small", |x| *x < 100)
+//!     .fold("sum", 0, |sum, x| *sum += x);
+//! let plan = end.plan()?; // an engine runs it; then `sum.take()` is the value
+//! # let _ = (plan, sum);
+//! # Ok::<(), flux_io_flow::PlanFaults>(())
+//! ```
+//!
+//! A flow without an end cannot run, and the compiler says so:
+//!
+//! ```compile_fail,E0277
+//! use flux_io_flow::{Pipeline, Runnable};
+//! # use flux_io_core::{Batch, Filled, IoCx, Source, StageError};
+//! # struct Numbers;
+//! # impl Source for Numbers {
+//! #     type Col = Vec<u64>;
+//! #     async fn fill(&mut self, _: &mut Batch<Vec<u64>>, _: &IoCx) -> Result<Filled, StageError> {
+//! #         Ok(Filled::End)
+//! #     }
+//! # }
+//! fn run<'env>(_: impl Runnable<'env>) {}
+//! run(Pipeline::new().source("numbers", Numbers).map("double", |x| 2 * x));
+//! ```
+//!
+//! So does a keyed word on a flow without a key:
+//!
+//! ```compile_fail,E0277
+//! use flux_io_flow::{Keyed, Pipeline};
+//! # use flux_io_core::{Batch, Filled, IoCx, Source, StageError};
+//! # struct Numbers;
+//! # impl Source for Numbers {
+//! #     type Col = Vec<u64>;
+//! #     async fn fill(&mut self, _: &mut Batch<Vec<u64>>, _: &IoCx) -> Result<Filled, StageError> {
+//! #         Ok(Filled::End)
+//! #     }
+//! # }
+//! fn accumulate<'env>(_: impl Keyed<'env>) {}
+//! accumulate(Pipeline::new().source("numbers", Numbers).map("double", |x| 2 * x));
+//! ```
+
+mod draft;
+mod drive;
+mod ended;
+mod flow;
+mod fold;
+pub mod kernel;
+mod keyed;
+mod lower;
+mod meta;
+mod pipeline;
+mod port;
+mod segment;
+pub mod stages;
+mod validate;
+mod words;
+
+pub use drive::ORIGINAL_BYTES;
+pub use ended::{Ended, Runnable};
+pub use flow::{Chain, Flow};
+pub use fold::Value;
+pub use kernel::Raw;
+pub use keyed::{Keyed, KeyedFlow};
+pub use pipeline::Pipeline;
+pub use port::Port;
+pub use segment::Segment;
+pub use stages::{Batching, Disorder};
+pub use validate::{PlanFaults, validate};

@@ -1,0 +1,80 @@
+//! `map`: every row becomes one of another type.
+
+use super::guard::guarded;
+use super::{Kernel, Room, RowFault, Waiting};
+use crate::kernel::trouble::operator;
+use flux_io_core::{Column, Counts, OnError, Original};
+use std::fmt;
+
+/// The operator of `map`.
+pub struct MapK<A, F> {
+    a: A,
+    f: F,
+    failed: u64,
+    hit: bool,
+}
+
+operator!(MapK);
+
+impl<A, F> MapK<A, F> {
+    pub(crate) const fn new(a: A, f: F) -> Self {
+        Self { a, f, failed: 0, hit: false }
+    }
+}
+
+impl<A: Clone, F: Clone> Clone for MapK<A, F> {
+    fn clone(&self) -> Self {
+        Self::new(self.a.clone(), self.f.clone())
+    }
+}
+
+impl<C, A, U, F> Kernel<C> for MapK<A, F>
+where
+    C: Column,
+    A: Kernel<C>,
+    U: Send + 'static,
+    F: FnMut(A::Out) -> U + Send,
+{
+    type Out = U;
+    type Room = <A::Room as Room>::Less;
+    const EXPANDS: bool = A::EXPANDS;
+    const KEEPS: bool = A::KEEPS;
+
+    #[inline(always)]
+    fn run(&mut self, input: &mut C, at: &mut u64, sink: &mut impl FnMut(u32, U) -> bool) -> bool {
+        let Self { a, f, hit, .. } = self;
+        a.run(input, at, &mut |r, x| {
+            let y = guarded!(hit, f(x));
+            sink(r, y)
+        })
+    }
+
+    fn policies(&mut self, on: &[OnError], n: &mut usize) {
+        self.a.policies(on, n);
+        *n += 1;
+    }
+
+    fn counts(&self, rows_in: u64, each: &mut dyn FnMut(Counts)) -> u64 {
+        let rows_in = self.a.counts(rows_in, each);
+        let rows_out = rows_in - self.failed;
+        each(Counts { rows_in, rows_out, failed: self.failed });
+        rows_out
+    }
+
+    fn faults(&mut self, n: &mut usize, each: &mut dyn FnMut(usize, RowFault)) {
+        self.a.faults(n, each);
+        *n += 1;
+    }
+
+    fn blame(&mut self, n: &mut usize) -> Option<(usize, Original)> {
+        let before = self.a.blame(n);
+        let own = crate::kernel::trouble::own_blame(&mut self.hit, &mut self.failed, n);
+        before.or(own)
+    }
+
+    fn waiting(&self, n: &mut usize) -> Option<Waiting> {
+        let before = self.a.waiting(n);
+        *n += 1;
+        before
+    }
+}

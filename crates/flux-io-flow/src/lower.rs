@@ -1,0 +1,65 @@
+//! From a description to an execution plan: validation, planner passes, bodies.
+
+use crate::draft::{Draft, Place, Shared};
+use crate::validate::{PlanFaults, validate};
+use flux_io_core::{Body, ExecutionPlan, GiveUp, Graph, OnError};
+
+/// Validates what was described, runs the passes, validates again, makes the bodies.
+pub(crate) fn finish<'env>(draft: &Shared<'env>) -> Result<ExecutionPlan<'env>, PlanFaults> {
+    let Draft { mut graph, bodies, passes, dead_letters, mut faults, .. } = draft.take();
+    if let Err(more) = validate(&graph, dead_letters) {
+        faults.extend(more.0);
+    }
+    if !faults.is_empty() {
+        return Err(PlanFaults(faults));
+    }
+    for pass in &passes {
+        pass.run(&mut graph).map_err(PlanFaults)?;
+    }
+    if !passes.is_empty() {
+        validate(&graph, dead_letters)?;
+    }
+    let track = exact_seq(&graph);
+    decide(&mut graph, &track);
+    let make = bodies.into_iter().zip(graph.nodes.iter().zip(&track));
+    let bodies: Vec<Body<'env>> =
+        make.map(|(make, (node, &track))| make(&Place { node, track })).collect();
+    Ok(ExecutionPlan { graph, bodies, dead_letters })
+}
+
+/// For each stage, whether exact sequence numbers are needed downstream of it (law C6): by a stage
+/// that declares it, or by one that writes dead letters.
+fn exact_seq(graph: &Graph) -> Vec<bool> {
+    let wants = |i: usize| {
+        graph.nodes.get(i).is_some_and(|n| {
+            let dead = |on: OnError| on.finally() == GiveUp::DeadLetter;
+            n.hints.exact_seq || dead(n.on_error) || n.operators.iter().any(|o| dead(o.on_error))
+        })
+    };
+    let mut need = vec![false; graph.nodes.len()];
+    // Each turn carries the need over one more edge; the graph has no cycle.
+    for _ in 0..graph.nodes.len() {
+        for e in &graph.edges {
+            let wanted = wants(e.to.0) || need.get(e.to.0).copied().unwrap_or(false);
+            if let Some(n) = need.get_mut(e.from.0) {
+                *n |= wanted;
+            }
+        }
+    }
+    need
+}
+
+fn decide(graph: &mut Graph, track: &[bool]) {
+    let names: Vec<_> = graph
+        .nodes
+        .iter()
+        .zip(track)
+        .filter(|(n, t)| **t && !n.outs.is_empty())
+        .map(|(n, _)| n.name.clone())
+        .collect();
+    for name in names {
+        let what = "rows keep exact sequence numbers".to_owned();
+        let why = "a stage downstream declares that it needs them, or writes dead letters";
+        graph.decide("sequence", &name, what, why.to_owned());
+    }
+}

@@ -1,0 +1,246 @@
+//! A stage of a plan, driven by hand, and everything that comes out of it.
+
+use flux_io_core::{
+    AnyBatch, Batch, Body, ByHand, Column, ColumnType, Command, Control, Counts, ErrorClass,
+    ExecutionPlan, Filled, IoCx, Node, Out, Outbox, Parcel, Seq, Sink, Source, Stage, StageCx,
+    StageError, StageHome, Step, Timestamp, Uniform,
+};
+use flux_io_flow::{Pipeline, Raw, Runnable};
+use std::marker::PhantomData;
+
+/// A flow behind a source or a closed segment.
+pub(crate) type Flow<C> = flux_io_flow::Flow<'static, C, Raw>;
+
+/// A source of column `C` that gives nothing: rows are fed by hand.
+pub(crate) struct Nothing<C>(PhantomData<fn() -> C>);
+
+impl<C: Column> Source for Nothing<C> {
+    type Col = C;
+    async fn fill(&mut self, _: &mut Batch<C>, _: &IoCx) -> Result<Filled, StageError> {
+        Ok(Filled::End)
+    }
+}
+
+pub(crate) fn nothing<C: Column>() -> Nothing<C> {
+    Nothing(PhantomData)
+}
+
+/// A sink that takes everything.
+pub(crate) struct Hole<C>(PhantomData<fn() -> C>);
+
+impl<C: Column> Sink for Hole<C> {
+    type Col = C;
+    async fn write(&mut self, batch: &mut Batch<C>, _: &IoCx) -> Result<(), StageError> {
+        batch.clear();
+        Ok(())
+    }
+}
+
+pub(crate) fn hole<C: Column>() -> Hole<C> {
+    Hole(PhantomData)
+}
+
+/// What came out, in order.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Seen<T> {
+    Row { value: T, seq: u64, time: Timestamp },
+    Mark(Timestamp),
+    Control(Control),
+}
+
+/// A node as a stage that writes down what it gives.
+pub(crate) struct Probe<C, T> {
+    node: Box<dyn Node>,
+    outs: Vec<Outbox>,
+    pub(crate) seen: Vec<Seen<T>>,
+    /// Rows of each batch that came out.
+    pub(crate) sizes: Vec<usize>,
+    /// Most batches that waited in the output at once.
+    pub(crate) most: usize,
+    columns: PhantomData<fn() -> C>,
+}
+
+impl<C: Column, T: Clone + Send + 'static> Probe<C, T> {
+    fn drain(&mut self) -> Result<(), StageError> {
+        let mut batches = 0;
+        while let Some(out) = self.outs.first_mut()
+            && let Some(parcel) = out.pop()
+        {
+            match parcel {
+                Parcel::Control(Control::Watermark(w)) => self.seen.push(Seen::Mark(w)),
+                Parcel::Control(c) => self.seen.push(Seen::Control(c)),
+                Parcel::Batch(mut b) => {
+                    batches += 1;
+                    self.batch(b.get_mut()?);
+                    self.outs[0].recycle(b);
+                }
+            }
+        }
+        self.most = self.most.max(batches);
+        Ok(())
+    }
+
+    fn batch(&mut self, b: &mut Batch<Vec<T>>) {
+        self.sizes.push(b.len());
+        assert!(b.meta.marks.windows(2).all(|m| m[0].at <= m[1].at), "marks out of order");
+        if let Seq::Rows { rows, .. } = &b.meta.seq {
+            assert_eq!(rows.len(), b.len(), "law C1: one offset a row");
+        }
+        if let Uniform::Rows(times) = &b.meta.time {
+            assert_eq!(times.len(), b.len(), "law C1: one time a row");
+        }
+        let mut marks = b.meta.marks.iter().peekable();
+        for i in 0..=b.len() {
+            while let Some(m) = marks.next_if(|m| m.at as usize <= i) {
+                self.seen.push(Seen::Mark(m.watermark));
+            }
+            if let Some(value) = b.col.get(i) {
+                let (seq, time) = (b.meta.seq.at(i), b.meta.time.at(i));
+                self.seen.push(Seen::Row { value: value.clone(), seq, time });
+            }
+        }
+        assert!(marks.next().is_none(), "a mark behind the end of its batch");
+    }
+
+    pub(crate) fn values(&self) -> Vec<T> {
+        let value = |s: &Seen<T>| match s {
+            Seen::Row { value, .. } => Some(value.clone()),
+            _ => None,
+        };
+        self.seen.iter().filter_map(value).collect()
+    }
+
+    pub(crate) fn seqs(&self) -> Vec<u64> {
+        let seq = |s: &Seen<T>| match s {
+            Seen::Row { seq, .. } => Some(*seq),
+            _ => None,
+        };
+        self.seen.iter().filter_map(seq).collect()
+    }
+
+    pub(crate) fn counts(&self) -> Vec<Counts> {
+        let mut all = Vec::new();
+        self.node.counts(&mut |i, c| {
+            assert_eq!(i, all.len());
+            all.push(c);
+        });
+        all
+    }
+
+    pub(crate) fn snapshot(&mut self) -> Result<Vec<u8>, StageError> {
+        let mut bytes = Vec::new();
+        self.node.snapshot(&mut bytes)?;
+        Ok(bytes)
+    }
+}
+
+impl<C: Column, T: Clone + Send + 'static> Stage for Probe<C, T> {
+    type In = C;
+    type Out = Vec<T>;
+
+    fn on_start(&mut self, cx: &mut StageCx<'_>) -> Result<(), StageError> {
+        self.node.on_start(cx)
+    }
+    fn on_batch(
+        &mut self,
+        input: &mut Batch<C>,
+        _out: &mut Out<'_, Vec<T>>,
+        cx: &mut StageCx<'_>,
+    ) -> Result<Step, StageError> {
+        let mut any = AnyBatch::new(std::mem::take(input));
+        let step = self.node.on_batch(0, &mut any, &mut self.outs, cx);
+        if matches!(step, Ok(Step::Yield)) {
+            assert!(self.outs[0].is_full(), "S3: a yield without a full output");
+        }
+        if !matches!(step, Ok(Step::Yield)) {
+            self.outs.iter_mut().for_each(Outbox::seal);
+        }
+        self.drain()?;
+        *input = std::mem::take(any.get_mut()?);
+        step
+    }
+    fn on_watermark(
+        &mut self,
+        w: Timestamp,
+        _out: &mut Out<'_, Vec<T>>,
+        cx: &mut StageCx<'_>,
+    ) -> Result<Step, StageError> {
+        let step = self.node.on_watermark(w, &mut self.outs, cx)?;
+        self.outs.iter_mut().for_each(|o| o.control(Control::Watermark(w)));
+        self.drain()?;
+        Ok(step)
+    }
+    fn on_timer(
+        &mut self,
+        _out: &mut Out<'_, Vec<T>>,
+        cx: &mut StageCx<'_>,
+    ) -> Result<Step, StageError> {
+        let step = self.node.on_timer(&mut self.outs, cx)?;
+        self.drain()?;
+        Ok(step)
+    }
+    fn on_end(
+        &mut self,
+        _out: &mut Out<'_, Vec<T>>,
+        cx: &mut StageCx<'_>,
+    ) -> Result<Step, StageError> {
+        let step = self.node.on_end(&mut self.outs, cx)?;
+        self.outs.iter_mut().for_each(Outbox::seal);
+        self.drain()?;
+        Ok(step)
+    }
+    fn on_command(
+        &mut self,
+        _: &Command,
+        _out: &mut Out<'_, Vec<T>>,
+        _: &mut StageCx<'_>,
+    ) -> Result<bool, StageError> {
+        Ok(false)
+    }
+}
+
+/// The stage called `name` of a plan, its output in batches of `rows`.
+pub(crate) fn probe<C: Column, T: Clone + Send + 'static>(
+    plan: impl Runnable<'static>,
+    name: &str,
+    rows: usize,
+) -> ByHand<Probe<C, T>> {
+    let plan: ExecutionPlan<'static> = plan.into_plan().expect("a valid plan");
+    let n = plan.graph.find(name).expect("the stage is there");
+    let outs = plan.graph.nodes[n].outs.iter().map(|c| Outbox::new(*c, rows)).collect();
+    let node = match plan.bodies.into_iter().nth(n) {
+        Some(Body::One(node)) => node,
+        Some(Body::Many(make)) => make(0),
+        other => panic!("{name} is {other:?}"),
+    };
+    let columns = PhantomData;
+    let (seen, sizes) = (Vec::new(), Vec::new());
+    let probe = Probe { node, outs, seen, sizes, most: 0, columns };
+    ByHand::at_home(probe, StageHome::alone(name))
+}
+
+/// The only stage that is not a source or sink of a flow over `Vec<T>`, described by `words`.
+pub(crate) fn segment<C: Column, T: Clone + Send + 'static>(
+    rows: usize,
+    words: impl FnOnce(Flow<C>) -> Flow<Vec<T>>,
+) -> ByHand<Probe<C, T>> {
+    let flow = words(Pipeline::new().source("source", nothing::<C>()));
+    let plan = flow.discard("end").plan().expect("a valid plan");
+    let name = plan.graph.nodes[1].name.clone();
+    probe(plan, &name, rows)
+}
+
+/// The batch of a source: rows with numbers from `seq`.
+pub(crate) fn rows<C: Column>(seq: u64, col: C) -> Batch<C> {
+    let mut b = Batch::of(col);
+    b.meta.seq = Seq::Run(seq);
+    b
+}
+
+pub(crate) fn column<C: Column>() -> ColumnType {
+    ColumnType::of::<C>()
+}
+
+pub(crate) fn class(e: &StageError) -> ErrorClass {
+    e.class
+}
