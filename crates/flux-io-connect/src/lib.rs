@@ -1,1 +1,29 @@
 //! Sources and sinks of flux-io: NDJSON files, stdin and stdout, iterators, channels, streams.
+//!
+//! One module per connector. What needs another crate stands behind a feature:
+//!
+//! | feature | brings |
+//! |---|---|
+//! | none | [`source`], [`sink`], [`channel`], [`duplex`], [`forward`] |
+//! | `lines` | `lines`: lines of files and readers, files written whole or not at all, part files |
+//! | `gzip` | gzip input, recognised by its content |
+//! | `ndjson` (default) | `ndjson`: JSON lines in and out |
+//! | `futures` | `source::stream`, `source::into_stream`, `sink::from_sink`, receivers as streams |
+//!
+//! No connector here names a runtime: whatever blocks goes through
+//! [`IoCx::blocking`](flux_io_core::IoCx::blocking), and every wait is a plain future.
+
+pub mod channel;
+pub mod duplex;
+mod forward;
+#[cfg(feature = "lines")]
+pub mod lines;
+#[cfg(feature = "ndjson")]
+pub mod ndjson;
+#[cfg(feature = "lines")]
+mod offload;
+pub mod sink;
+pub mod source;
+mod sync;
+
+pub use forward::forward;

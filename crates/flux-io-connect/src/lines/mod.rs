@@ -1,0 +1,56 @@
+//! Lines of bytes: from files, stdin and readers, to files, stdout and writers.
+
+mod blocks;
+mod feed;
+mod input;
+mod source;
+mod split;
+mod token;
+
+pub use input::{Files, Inputs, Reader};
+pub use source::Lines;
+
+use std::io::Read;
+use std::path::PathBuf;
+
+/// Bytes read or written by one blocking call.
+pub const BLOCK_BYTES: usize = 256 * 1024;
+/// Bytes a record may have unless the source says otherwise.
+pub const RECORD_LIMIT: usize = 1024 * 1024;
+
+/// The lines of one file, plain or gzip. It is opened by the first fill.
+pub fn file(path: impl Into<PathBuf>) -> Lines<Files> {
+    files([path])
+}
+
+/// The lines of several files, one after the other, in this order. A line never goes on in the
+/// next file.
+pub fn files<P: Into<PathBuf>>(paths: impl IntoIterator<Item = P>) -> Lines<Files> {
+    named_files("lines file", paths)
+}
+
+/// The lines of anything that can be read; `name` is what messages call it.
+pub fn reader(name: impl Into<String>, raw: impl Read + Send + 'static) -> Lines<Reader> {
+    named_reader("lines reader", name, raw)
+}
+
+/// The lines of standard input.
+#[must_use]
+pub fn stdin() -> Lines<Reader> {
+    reader("stdin", std::io::stdin())
+}
+
+pub(crate) fn named_files<P: Into<PathBuf>>(
+    kind: &'static str,
+    paths: impl IntoIterator<Item = P>,
+) -> Lines<Files> {
+    Lines::new(kind, Files(paths.into_iter().map(Into::into).collect()))
+}
+
+pub(crate) fn named_reader(
+    kind: &'static str,
+    name: impl Into<String>,
+    raw: impl Read + Send + 'static,
+) -> Lines<Reader> {
+    Lines::new(kind, Reader { name: name.into(), raw: Some(Box::new(raw)), first: Vec::new() })
+}
