@@ -1,0 +1,164 @@
+//! Engines that take a described flow: `engine::Sync::new().run(flow)?`.
+
+use flux_io_core::{RunFailure, RunOptions, RunReport};
+use flux_io_flow::{PlanFaults, Runnable};
+
+/// Why a run did not do what it was asked to.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The description has faults; nothing ran.
+    #[error("the plan was refused")]
+    Plan(#[source] PlanFaults),
+    /// A stage failed. The report says how far the others came.
+    #[error("the run failed")]
+    Failed {
+        /// What failed.
+        #[source]
+        failure: Box<RunFailure>,
+        /// What was done until then.
+        report: Box<RunReport>,
+    },
+    /// What was counted does not add up: a defect, in flux-io or in a stage of your own that
+    /// counts for itself.
+    #[error("the run's accounts do not add up: {what}")]
+    Unbalanced {
+        /// What does not.
+        what: String,
+        /// The whole report.
+        report: Box<RunReport>,
+    },
+}
+
+/// A run that stopped early on request is a result, not an error: see [`RunReport::ended`].
+fn judge(mut report: RunReport) -> Result<RunReport, RunError> {
+    if let Some(failure) = report.failure.take() {
+        return Err(RunError::Failed { failure: Box::new(failure), report: Box::new(report) });
+    }
+    match report.check() {
+        Ok(()) => Ok(report),
+        Err(what) => Err(RunError::Unbalanced { what, report: Box::new(report) }),
+    }
+}
+
+macro_rules! options {
+    () => {
+        /// Runs with these options.
+        #[must_use]
+        pub fn with(mut self, options: RunOptions) -> Self {
+            self.options = options;
+            self
+        }
+    };
+}
+
+/// The reference: one thread, a virtual clock, every choice from one stream.
+#[cfg(feature = "engine-sync")]
+#[derive(Clone, Debug, Default)]
+pub struct Sync {
+    engine: flux_io_engine_sync::SyncEngine,
+    options: RunOptions,
+}
+
+#[cfg(feature = "engine-sync")]
+impl Sync {
+    /// Nothing random.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Every choice drawn from a seed; same seed and input, same bytes.
+    #[must_use]
+    pub fn seeded(seed: u64) -> Self {
+        let engine = flux_io_engine_sync::SyncEngine::seeded(seed);
+        Self { engine, options: RunOptions::default().seed(seed) }
+    }
+
+    options!();
+
+    /// Runs a flow to its end on this thread. Closures may borrow.
+    ///
+    /// # Errors
+    /// [`RunError`].
+    pub fn run<'env>(&self, flow: impl Runnable<'env>) -> Result<RunReport, RunError> {
+        let plan = flow.into_plan().map_err(RunError::Plan)?;
+        judge(self.engine.run(plan, &self.options))
+    }
+}
+
+/// A task per segment instance on tokio.
+#[cfg(feature = "engine-tokio")]
+#[derive(Clone, Debug, Default)]
+pub struct Tokio {
+    options: RunOptions,
+}
+
+#[cfg(feature = "engine-tokio")]
+impl Tokio {
+    /// With default options.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    options!();
+
+    /// Runs a flow to its end on the runtime this is awaited on.
+    ///
+    /// The flow is described and planned before the first await, so the future can be spawned.
+    ///
+    /// # Cancel safety
+    /// Dropping the future aborts the run: sinks give up what they have not committed.
+    ///
+    /// # Errors
+    /// [`RunError`].
+    pub fn run<F: Runnable<'static>>(
+        &self,
+        flow: F,
+    ) -> impl Future<Output = Result<RunReport, RunError>> + Send + use<F> {
+        let plan = flow.into_plan().map_err(RunError::Plan);
+        let options = self.options.clone();
+        async move {
+            let engine = flux_io_engine_tokio::TokioEngine::new();
+            judge(engine.run(plan?, options).await)
+        }
+    }
+
+    /// Runs a flow to its end on a runtime made for it, with as many workers as the options say.
+    ///
+    /// # Errors
+    /// [`RunError`].
+    pub fn run_blocking(&self, flow: impl Runnable<'static>) -> Result<RunReport, RunError> {
+        use flux_io_core::Engine;
+        let plan = flow.into_plan().map_err(RunError::Plan)?;
+        let engine = flux_io_engine_tokio::TokioEngine::new();
+        judge(engine.run_plan(plan, self.options.clone()))
+    }
+}
+
+/// CPU-bound segments on a work-stealing pool.
+#[cfg(feature = "engine-rayon")]
+#[derive(Clone, Debug, Default)]
+pub struct Rayon {
+    options: RunOptions,
+}
+
+#[cfg(feature = "engine-rayon")]
+impl Rayon {
+    /// With default options.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    options!();
+
+    /// Runs a flow to its end on a pool made for it. Closures may borrow.
+    ///
+    /// # Errors
+    /// [`RunError`].
+    pub fn run<'env>(&self, flow: impl Runnable<'env>) -> Result<RunReport, RunError> {
+        let plan = flow.into_plan().map_err(RunError::Plan)?;
+        judge(flux_io_engine_rayon::RayonEngine::new().run(plan, &self.options))
+    }
+}

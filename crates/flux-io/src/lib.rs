@@ -1,0 +1,27 @@
+//! Streaming and batch pipelines whose heart is **keyed accumulation**: fragments of a thing arrive
+//! late, twice and out of order; flux-io holds them by key until the thing is complete and emits a
+//! typed result that says complete, partial (with what is missing and why) or late.
+//!
+//! One pipeline runs unchanged on every engine, with the same output.
+//!
+#![doc = include_str!("../docs/first.md")]
+//!
+//! # Crates behind it
+//! This crate holds no algorithm: it joins the parts and is where features are chosen. Each part
+//! depends on [`core`](flux_io_core) alone and can be used without the others.
+
+pub use flux_io_core as core;
+pub use flux_io_flow as flow;
+
+#[cfg(feature = "accumulate")]
+pub mod accumulate;
+pub mod engine;
+pub mod prelude;
+
+#[cfg(feature = "connect")]
+pub use flux_io_connect as connect;
+#[cfg(feature = "connect")]
+#[doc(no_inline)]
+pub use flux_io_connect::{sink, source};
+
+pub use engine::RunError;

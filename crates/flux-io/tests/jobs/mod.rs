@@ -1,0 +1,195 @@
+//! The jobs as pipelines of the facade.
+
+use flux_io::accumulate::{After, AccumulateExt, Keep, Require};
+use flux_io::core::{
+    Batch, ByteColumn, Column, ConnectorDescriptor, DeadCause, Filled, IoCx, Ledger, OnError,
+    Outcome, RowError, RunOptions, RunReport, Source, StageError, Timestamp, Var,
+};
+use flux_io::{engine, flow::Pipeline, sink};
+use flux_io_testkit::jobs::expected::Expected;
+use flux_io_testkit::jobs::flights;
+use flux_io_testkit::jobs::fragment::{self, Fragment, Job, MAX_RECORD_BYTES};
+use flux_io_testkit::jobs::lines::Lines;
+use flux_io_testkit::jobs::orders::DEADLINE_DAYS;
+use flux_io_testkit::jobs::outcome::{OutcomeLine, Tally};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Where a job runs.
+#[derive(Clone, Copy, Debug)]
+pub enum On {
+    Sync,
+    Seeded(u64),
+    Tokio(u32),
+    Rayon(u32),
+}
+
+pub const ENGINES: [On; 5] = [On::Sync, On::Tokio(1), On::Tokio(2), On::Rayon(1), On::Rayon(2)];
+
+/// A job, and how it is run.
+#[derive(Clone, Copy, Debug)]
+pub struct Case {
+    pub job: Job,
+    pub deadline: bool,
+    pub batch: usize,
+    pub shards: u32,
+}
+
+impl Case {
+    pub const fn flights(batch: usize) -> Self {
+        Self { job: Job::Flights, deadline: false, batch, shards: 0 }
+    }
+
+    pub const fn orders(batch: usize) -> Self {
+        Self { job: Job::Orders, deadline: false, batch, shards: 0 }
+    }
+}
+
+pub struct Ran {
+    pub tally: Tally,
+    pub lines: Vec<OutcomeLine>,
+    pub late: u64,
+    pub ledger: Ledger,
+    pub dead: BTreeMap<DeadCause, u64>,
+}
+
+pub fn dead_of(expected: &Expected) -> BTreeMap<DeadCause, u64> {
+    let cause = |name: &str| match name {
+        "poison" => DeadCause::Poison,
+        "type" => DeadCause::Type,
+        _ => DeadCause::Oversize,
+    };
+    let all = expected.dead_letters.iter().map(|(name, n)| (cause(&name.to_string()), *n));
+    all.filter(|(_, n)| *n > 0).collect()
+}
+
+/// Lines in memory, as a source of byte rows.
+struct Feed {
+    lines: Arc<Vec<Vec<u8>>>,
+    next: usize,
+}
+
+impl Source for Feed {
+    type Col = ByteColumn;
+
+    fn try_fill(
+        &mut self,
+        out: &mut Batch<ByteColumn>,
+        max: usize,
+    ) -> Option<Result<Filled, StageError>> {
+        let end = self.lines.len().min(self.next + max);
+        self.lines[self.next..end].iter().for_each(|l| out.col.push(l));
+        self.next = end;
+        Some(Ok(if end == self.lines.len() { Filled::End } else { Filled::More }))
+    }
+
+    async fn fill(
+        &mut self,
+        out: &mut Batch<ByteColumn>,
+        cx: &IoCx,
+    ) -> Result<Filled, StageError> {
+        self.try_fill(out, cx.max_rows()).unwrap_or(Ok(Filled::End))
+    }
+
+    fn descriptor(&self) -> ConnectorDescriptor {
+        ConnectorDescriptor::new("lines in memory", "")
+    }
+}
+
+fn parse(job: Job, line: &[u8]) -> Result<Fragment, RowError> {
+    if line.len() > MAX_RECORD_BYTES {
+        return Err(RowError::new(DeadCause::Oversize, "over 1 MiB"));
+    }
+    job.parse(line).map_err(|cause| match cause {
+        fragment::DeadCause::Oversize => RowError::new(DeadCause::Oversize, "over 1 MiB"),
+        fragment::DeadCause::Poison => RowError::poison("not JSON"),
+        fragment::DeadCause::Type => RowError::wrong_type("a field has another type"),
+        fragment::DeadCause::NoKey => RowError::new(DeadCause::NoKey, "no key"),
+    })
+}
+
+fn require(job: Job) -> Require {
+    match job {
+        Job::Flights => Require::all(["schedule", "aircraft", "departure", "arrival"]),
+        Job::Orders => {
+            Require::new().one("header").each("shipped", "lines").each("received", "lines")
+        }
+    }
+}
+
+fn variable(job: Job, f: &Fragment) -> Var {
+    match (job, f.bit) {
+        (Job::Flights, bit) => Var::one(bit as u16),
+        (Job::Orders, 0) => Var::one(0),
+        (Job::Orders, bit @ 1..=7) => Var::nth(1, bit),
+        (Job::Orders, bit) => Var::nth(2, bit - 7),
+    }
+}
+
+/// What a key's fragments become: canonical text by bit.
+type Texts = BTreeMap<u32, Vec<u8>>;
+
+pub fn run(on: On, case: Case, lines: &Lines) -> Ran {
+    let Case { job, deadline, batch, shards } = case;
+    let lines = Arc::new(lines.to_vecs());
+    let (collect, collected) = sink::collect::<Outcome<String, Texts>>();
+    let (lag, ttl) = match job {
+        Job::Flights => (flights::LAG as u64, flights::DEADLINE as u64),
+        Job::Orders => (0, DEADLINE_DAYS as u64 * 86_400_000_000_000),
+    };
+    let workers = match on {
+        On::Tokio(n) | On::Rayon(n) => n,
+        On::Sync | On::Seeded(_) => shards.max(1),
+    };
+    let bound = |f: &Fragment| f.declares;
+    let keyed = Pipeline::new()
+        .source("lines", Feed { lines, next: 0 })
+        .try_map_rows("parse", move |line: &[u8]| parse(job, line))
+        .on_error(OnError::DeadLetter)
+        .event_time("time", |f: &Fragment| Timestamp(f.ts))
+        .lag(Duration::from_nanos(lag))
+        .key_by_str("key", |f: &Fragment| &f.key);
+    let flow = keyed
+        .accumulate("assemble", |p| {
+            let mut p = p.require(require(job)).on_complete(After::Tombstone(Keep::ToEnd));
+            if deadline {
+                p = p.expire_after(Duration::from_nanos(ttl));
+            }
+            let p = p.var(move |f: &Fragment| variable(job, f));
+            let merge = |texts: &mut Texts, f: &mut Fragment| {
+                texts.insert(f.bit, std::mem::take(&mut f.canonical));
+            };
+            match job {
+                Job::Orders | Job::Flights => p.bound_if(job, bound).merge(merge),
+            }
+        })
+        .parallel(workers)
+        .sink("out", collect);
+    let options = RunOptions::default().batch(batch).workers(workers);
+    let report = match on {
+        On::Sync => engine::Sync::new().with(options).run(flow),
+        On::Seeded(s) => engine::Sync::seeded(s).with(options.seed(s)).run(flow),
+        On::Tokio(_) => engine::Tokio::new().with(options).run_blocking(flow),
+        On::Rayon(_) => engine::Rayon::new().with(options).run(flow),
+    };
+    account(report.unwrap(), collected.take())
+}
+
+fn account(report: RunReport, outcomes: Vec<Outcome<String, Texts>>) -> Ran {
+    report.check().unwrap();
+    let ledger = report.ledger("assemble").unwrap();
+    assert!(ledger.balanced(), "{ledger}");
+    assert_eq!(ledger.get(flux_io::core::Class::Open), 0);
+    let mut late = 0;
+    let mut lines = Vec::new();
+    for o in &outcomes {
+        let missing = o.headers().missing.as_deref().unwrap_or_default();
+        let missing = missing.iter().map(ToString::to_string).collect();
+        match o {
+            Outcome::Late { .. } => late += 1,
+            _ => lines.push(OutcomeLine::new(o.key().clone(), missing, o.value().values())),
+        }
+    }
+    Ran { tally: Tally::of(&lines), lines, late, ledger, dead: report.dead_letters }
+}
