@@ -495,6 +495,12 @@ pub trait Accumulate<C: Column>: Clone + Send + Sync {
         let _ = row;
         None
     }
+    /// The identity of a fragment by its producer's own number, asked for only when the policy goes
+    /// by such an id (instead of the variable, or source and sequence number).
+    fn identity(&self, row: C::Ref<'_>) -> u64 {
+        let _ = row;
+        0
+    }
     /// A verdict of the accumulator's own after an update; `None` leaves it to the requirement.
     fn check(&self, state: &Self::State, at: At) -> Option<Completeness> {
         let _ = (state, at);

@@ -28,7 +28,8 @@ pub trait AccumulateExt<'env>: Sized {
         let key = self.key_of();
         match describe(Assembly::new()).blueprint(key) {
             Ok(blueprint) => {
-                let (descriptor, notes) = (blueprint.describe(), blueprint.policy().schedule_dependent());
+                let (descriptor, notes) =
+                    (blueprint.describe(), blueprint.policy().schedule_dependent());
                 let describe = |n: &mut flux_io_core::StageNode| {
                     n.kind = StageKind::Accumulator;
                     n.accumulation = Some(descriptor);
@@ -37,9 +38,9 @@ pub trait AccumulateExt<'env>: Sized {
                 self.keyed_stage(name, describe, move |_shard| blueprint.make())
             }
             Err(faults) => {
-                let told = faults.into_iter().map(|f| {
-                    (f.to_string(), "change the policy of the accumulator".to_owned())
-                });
+                let told = faults
+                    .into_iter()
+                    .map(|f| (f.to_string(), "change the policy of the accumulator".to_owned()));
                 self.refused(name, told)
             }
         }

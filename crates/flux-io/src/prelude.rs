@@ -1,7 +1,7 @@
 //! What most pipelines need, in one `use flux_io::prelude::*`.
 
 #[cfg(feature = "accumulate")]
-pub use crate::accumulate::{After, AccumulateExt, Keep, OnEnd, OnExpire, OnLate, Require};
+pub use crate::accumulate::{AccumulateExt, After, Keep, OnEnd, OnExpire, OnLate, Require};
 pub use crate::engine::{self, RunError};
 #[cfg(feature = "connect")]
 pub use crate::{sink, source};

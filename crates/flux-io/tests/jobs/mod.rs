@@ -1,9 +1,9 @@
 //! The jobs as pipelines of the facade.
 
-use flux_io::accumulate::{After, AccumulateExt, Keep, Require};
+use flux_io::accumulate::{AccumulateExt, After, Keep, Require};
 use flux_io::core::{
-    Batch, ByteColumn, Column, ConnectorDescriptor, DeadCause, Filled, IoCx, Ledger, OnError,
-    Outcome, RowError, RunOptions, RunReport, Source, StageError, Timestamp, Var,
+    Batch, ByteColumn, ConnectorDescriptor, DeadCause, Filled, IoCx, Ledger, OnError, Outcome,
+    RowError, RunOptions, RunReport, Source, StageError, Timestamp, Var,
 };
 use flux_io::{engine, flow::Pipeline, sink};
 use flux_io_testkit::jobs::expected::Expected;
@@ -18,49 +18,50 @@ use std::time::Duration;
 
 /// Where a job runs.
 #[derive(Clone, Copy, Debug)]
-pub enum On {
+pub(crate) enum On {
     Sync,
     Seeded(u64),
     Tokio(u32),
     Rayon(u32),
 }
 
-pub const ENGINES: [On; 5] = [On::Sync, On::Tokio(1), On::Tokio(2), On::Rayon(1), On::Rayon(2)];
+pub(crate) const ENGINES: [On; 5] =
+    [On::Sync, On::Tokio(1), On::Tokio(2), On::Rayon(1), On::Rayon(2)];
 
 /// A job, and how it is run.
 #[derive(Clone, Copy, Debug)]
-pub struct Case {
-    pub job: Job,
-    pub deadline: bool,
-    pub batch: usize,
-    pub shards: u32,
+pub(crate) struct Case {
+    pub(crate) job: Job,
+    pub(crate) deadline: bool,
+    pub(crate) batch: usize,
+    pub(crate) shards: u32,
 }
 
 impl Case {
-    pub const fn flights(batch: usize) -> Self {
+    pub(crate) const fn flights(batch: usize) -> Self {
         Self { job: Job::Flights, deadline: false, batch, shards: 0 }
     }
 
-    pub const fn orders(batch: usize) -> Self {
+    pub(crate) const fn orders(batch: usize) -> Self {
         Self { job: Job::Orders, deadline: false, batch, shards: 0 }
     }
 }
 
-pub struct Ran {
-    pub tally: Tally,
-    pub lines: Vec<OutcomeLine>,
-    pub late: u64,
-    pub ledger: Ledger,
-    pub dead: BTreeMap<DeadCause, u64>,
+pub(crate) struct Ran {
+    pub(crate) tally: Tally,
+    pub(crate) lines: Vec<OutcomeLine>,
+    pub(crate) late: u64,
+    pub(crate) ledger: Ledger,
+    pub(crate) dead: BTreeMap<DeadCause, u64>,
 }
 
-pub fn dead_of(expected: &Expected) -> BTreeMap<DeadCause, u64> {
+pub(crate) fn dead_of(expected: &Expected) -> BTreeMap<DeadCause, u64> {
     let cause = |name: &str| match name {
         "poison" => DeadCause::Poison,
         "type" => DeadCause::Type,
         _ => DeadCause::Oversize,
     };
-    let all = expected.dead_letters.iter().map(|(name, n)| (cause(&name.to_string()), *n));
+    let all = expected.dead_letters.iter().flatten().map(|(name, n)| (cause(name), *n));
     all.filter(|(_, n)| *n > 0).collect()
 }
 
@@ -84,11 +85,7 @@ impl Source for Feed {
         Some(Ok(if end == self.lines.len() { Filled::End } else { Filled::More }))
     }
 
-    async fn fill(
-        &mut self,
-        out: &mut Batch<ByteColumn>,
-        cx: &IoCx,
-    ) -> Result<Filled, StageError> {
+    async fn fill(&mut self, out: &mut Batch<ByteColumn>, cx: &IoCx) -> Result<Filled, StageError> {
         self.try_fill(out, cx.max_rows()).unwrap_or(Ok(Filled::End))
     }
 
@@ -130,7 +127,18 @@ fn variable(job: Job, f: &Fragment) -> Var {
 /// What a key's fragments become: canonical text by bit.
 type Texts = BTreeMap<u32, Vec<u8>>;
 
-pub fn run(on: On, case: Case, lines: &Lines) -> Ran {
+/// What both jobs ask of their accumulator.
+macro_rules! words {
+    ($p:expr, $job:expr, $ttl:expr) => {{
+        let p = $p.require(require($job)).on_complete(After::Tombstone(Keep::ToEnd));
+        match $ttl {
+            Some(ttl) => p.expire_after(ttl),
+            None => p,
+        }
+    }};
+}
+
+pub(crate) fn run(on: On, case: Case, lines: &Lines) -> Ran {
     let Case { job, deadline, batch, shards } = case;
     let lines = Arc::new(lines.to_vecs());
     let (collect, collected) = sink::collect::<Outcome<String, Texts>>();
@@ -142,7 +150,6 @@ pub fn run(on: On, case: Case, lines: &Lines) -> Ran {
         On::Tokio(n) | On::Rayon(n) => n,
         On::Sync | On::Seeded(_) => shards.max(1),
     };
-    let bound = |f: &Fragment| f.declares;
     let keyed = Pipeline::new()
         .source("lines", Feed { lines, next: 0 })
         .try_map_rows("parse", move |line: &[u8]| parse(job, line))
@@ -150,22 +157,22 @@ pub fn run(on: On, case: Case, lines: &Lines) -> Ran {
         .event_time("time", |f: &Fragment| Timestamp(f.ts))
         .lag(Duration::from_nanos(lag))
         .key_by_str("key", |f: &Fragment| &f.key);
-    let flow = keyed
-        .accumulate("assemble", |p| {
-            let mut p = p.require(require(job)).on_complete(After::Tombstone(Keep::ToEnd));
-            if deadline {
-                p = p.expire_after(Duration::from_nanos(ttl));
-            }
-            let p = p.var(move |f: &Fragment| variable(job, f));
-            let merge = |texts: &mut Texts, f: &mut Fragment| {
-                texts.insert(f.bit, std::mem::take(&mut f.canonical));
-            };
-            match job {
-                Job::Orders | Job::Flights => p.bound_if(job, bound).merge(merge),
-            }
-        })
-        .parallel(workers)
-        .sink("out", collect);
+    let merge = |texts: &mut Texts, f: &mut Fragment| {
+        texts.insert(f.bit, std::mem::take(&mut f.canonical));
+    };
+    let ttl = deadline.then(|| Duration::from_nanos(ttl));
+    let assembled = match job {
+        Job::Flights => keyed.accumulate("assemble", |p| {
+            words!(p, job, ttl).var(move |f: &Fragment| variable(job, f)).merge(merge)
+        }),
+        Job::Orders => keyed.accumulate("assemble", |p| {
+            words!(p, job, ttl)
+                .var(move |f: &Fragment| variable(job, f))
+                .bound("lines", |f: &Fragment| f.declares)
+                .merge(merge)
+        }),
+    };
+    let flow = assembled.parallel(workers).sink("out", collect);
     let options = RunOptions::default().batch(batch).workers(workers);
     let report = match on {
         On::Sync => engine::Sync::new().with(options).run(flow),

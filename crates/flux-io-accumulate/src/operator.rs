@@ -1,0 +1,546 @@
+//! The operator: one instance of keyed accumulation as a [`Stage`].
+//!
+//! Rows are handled strictly in order, a block at a time: the first two passes over a block only
+//! ask for cache lines (index cells, then heads and states of the slots found there), the third
+//! does everything. What the second pass found is a guess: the third compares the key itself, and a
+//! slot that was freed or filled anew meanwhile is looked up again. So the result is that of
+//! batches of one row, at every batch size, with watermarks at their exact places.
+
+mod batch;
+mod command;
+mod end;
+mod expire;
+mod late;
+mod leave;
+mod limits;
+mod row;
+mod snapshot;
+
+use crate::gate::Gate;
+use crate::index::NONE;
+use crate::need::{Need, Seen};
+use crate::policy::{After, Identity, Keep, OnLimit, OnUnkeyed, Policy, PolicyFault, Then};
+use crate::purse::Purse;
+use crate::table::Table;
+use crate::timers::{Entry, Timers};
+use crate::tombs::{Tomb, Tombs};
+use flux_io_core::{
+    Accumulate, AccumulationDescriptor, Batch, Class, Column, Command, Draws, ErrorRecord, Gauge,
+    Key, KeyOf, Ledger, Moment, Out, Outcome, Stage, StageCx, StageError, StageId, Step, Timestamp,
+};
+use leave::Exit;
+use std::fmt;
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+/// A checked policy with its closures: makes instances, one a shard.
+pub struct Blueprint<C, KO, A> {
+    policy: Arc<Policy>,
+    need: Arc<Need>,
+    key: KO,
+    acc: A,
+    column: PhantomData<fn() -> C>,
+}
+
+impl<C, KO: Clone, A: Clone> Clone for Blueprint<C, KO, A> {
+    fn clone(&self) -> Self {
+        Self {
+            policy: Arc::clone(&self.policy),
+            need: Arc::clone(&self.need),
+            key: self.key.clone(),
+            acc: self.acc.clone(),
+            column: PhantomData,
+        }
+    }
+}
+
+impl<C, KO, A> fmt::Debug for Blueprint<C, KO, A> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Blueprint({})", self.policy)
+    }
+}
+
+impl<C: Column, KO: KeyOf<C>, A: Accumulate<C, Key = KO::Key>> Blueprint<C, KO, A> {
+    /// Checks a policy and keeps what instances are made of.
+    ///
+    /// # Errors
+    /// Everything that [`Policy::validate`] finds, and a default key that is none.
+    pub fn new(policy: Policy, key: KO, acc: A) -> Result<Self, Vec<PolicyFault>> {
+        let mut faults = policy.validate().err().unwrap_or_default();
+        if let OnUnkeyed::Default(bytes) = &policy.on_unkeyed
+            && KO::Key::read_bytes(bytes).is_none()
+        {
+            faults.push(PolicyFault::DefaultKey(bytes.clone()));
+        }
+        let need = match Need::compile(&policy.require) {
+            Ok(need) if faults.is_empty() => need,
+            _ => return Err(faults),
+        };
+        let (policy, need) = (Arc::new(policy), Arc::new(need));
+        Ok(Self { policy, need, key, acc, column: PhantomData })
+    }
+
+    /// An instance that holds nothing.
+    #[must_use]
+    pub fn make(&self) -> Accumulator<C, KO, A> {
+        Accumulator::new(self.clone())
+    }
+}
+
+impl<C, KO, A> Blueprint<C, KO, A> {
+    /// The policy.
+    #[must_use]
+    pub fn policy(&self) -> &Policy {
+        &self.policy
+    }
+
+    /// The policy, word by word, for the plan.
+    #[must_use]
+    pub fn describe(&self) -> AccumulationDescriptor {
+        self.policy.describe()
+    }
+}
+
+/// What the policy asks of each row, looked up once.
+#[derive(Clone, Copy, Debug)]
+struct Traits {
+    /// One word of single variables, all of them needed; nothing is kept in tails row by row.
+    lean: bool,
+    need_mask: u64,
+    variables: u32,
+    identity: Identity,
+    /// Deadlines, in nanoseconds.
+    ttl: Option<i64>,
+    idle: Option<i64>,
+    timeout: Option<u64>,
+    quiet: Option<u64>,
+    flush: Option<u64>,
+    /// Whether keys are kept in their order of use.
+    lru: bool,
+    /// Whether a limit over all keys is looked at after each row.
+    limits: bool,
+    key_limits: bool,
+    tombs: bool,
+    tails: bool,
+    on_expire: (u32, Then),
+}
+
+impl Traits {
+    fn of(p: &Policy, need: &Need, budget: bool) -> Self {
+        let nanos = |d: std::time::Duration| u64::try_from(d.as_nanos()).unwrap_or(u64::MAX);
+        let identity = if need.names_variables() || p.identity == Identity::Id {
+            p.identity
+        } else {
+            Identity::SourceSeq
+        };
+        let limits = p.max_bytes.is_some() || p.max_items.is_some() || budget;
+        let lru = (limits || p.max_keys.is_some()) && matches!(p.on_limit, OnLimit::Evict(_));
+        let key_limits = p.max_key_items.is_some() || p.max_key_bytes.is_some();
+        let tombs = p.after != After::Remove;
+        let times = p.has_deadline();
+        let lean = need.inline_mask().is_some()
+            && identity == Identity::Variable
+            && !(p.weighed || lru || limits || key_limits)
+            && p.inactive_after.is_none()
+            && p.idle_timeout.is_none()
+            && !matches!(p.after, After::Tombstone(Keep::For(_)));
+        Self {
+            lean,
+            need_mask: need.inline_mask().unwrap_or(0),
+            variables: u32::try_from(need.groups()).unwrap_or(u32::MAX),
+            identity,
+            ttl: p.expire_after.map(flux_io_core::nanos_i64),
+            idle: p.inactive_after.map(flux_io_core::nanos_i64),
+            timeout: p.timeout.map(nanos),
+            quiet: p.idle_timeout.map(nanos),
+            flush: p.flush_after.map(nanos),
+            lru,
+            limits,
+            key_limits,
+            tombs,
+            tails: !lean || times || tombs,
+            on_expire: p.on_expire.parts(),
+        }
+    }
+
+    const fn events(&self) -> bool {
+        self.ttl.is_some() || self.idle.is_some()
+    }
+
+    const fn clocks(&self) -> bool {
+        self.timeout.is_some() || self.quiet.is_some() || self.flush.is_some()
+    }
+
+    /// Bytes a slot beside the table: at most twice the entries (see [`Timers::sweep`]), in
+    /// buffers up to twice as large, for each clock; and its place in the queue of leaving keys.
+    const fn extra_bytes(&self) -> u64 {
+        let clocks = self.events() as u64 + self.clocks() as u64;
+        clocks * 4 * size_of::<Entry>() as u64 + size_of::<Due>() as u64
+    }
+}
+
+/// A key that is to leave, in its place in the order of leaving.
+#[derive(Clone, Copy, Debug)]
+struct Due {
+    at: u64,
+    slot: u32,
+    life: u32,
+    exit: Exit,
+}
+
+/// A dead letter on its way; the row's original is added when the batch is done.
+#[derive(Debug)]
+struct Dead {
+    row: Option<u32>,
+    record: ErrorRecord,
+}
+
+/// Where in the input the operator stands, between two calls with the same batch.
+#[derive(Clone, Copy, Debug, Default)]
+struct Cursor {
+    row: usize,
+    mark: usize,
+    /// A mark whose keys have left but which is not passed on yet.
+    marking: Option<Timestamp>,
+    /// Rows that the hints are of.
+    block: (usize, usize),
+}
+
+/// Classes that are counted often; the others are in the ledger at once.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Tally {
+    fragments: u64,
+    complete: u64,
+    duplicate: u64,
+    late: u64,
+    opened: u64,
+    emitted: [u64; 4],
+    /// Fragments held now.
+    held: u64,
+    /// Heap bytes behind open keys.
+    heap: u64,
+}
+
+/// Keyed accumulation until complete: holds fragments by key, emits [`Outcome`]s.
+///
+/// Made by [`Blueprint::make`]; driven by an engine, or by hand with [`flux_io_core::ByHand`].
+/// Rows need their key hashes (`key_by` adds them) and take their event time from the batch.
+/// Output is ordered per key; keys that leave at the same place leave by (deadline, key bytes).
+pub struct Accumulator<C: Column, KO: KeyOf<C>, A: Accumulate<C, Key = KO::Key>> {
+    plan: Blueprint<C, KO, A>,
+    traits: Traits,
+    table: Table<KO::Key, A::State>,
+    tombs: Tombs<KO::Key>,
+    events: Timers,
+    clocks: Timers,
+    gate: Option<Gate>,
+    purse: Purse,
+    tally: Tally,
+    ledger: Ledger,
+    watermark: Timestamp,
+    now: Moment,
+    due: Vec<Due>,
+    due_at: usize,
+    dead: Vec<Dead>,
+    dropped: u64,
+    fault: Option<StageError>,
+    cursor: Cursor,
+    hints: Vec<(u32, u32)>,
+    scratch: Vec<Entry>,
+    /// A tombstone taken out for a key that is being opened again.
+    reopening: Option<Tomb<KO::Key>>,
+    ending: bool,
+    home: Option<Home>,
+    stash: Option<Vec<u8>>,
+}
+
+/// What is known from the start on.
+#[derive(Clone, Copy, Debug)]
+struct Home {
+    id: StageId,
+    hash_seed: u64,
+}
+
+/// What the operator emits.
+type Left<KO, A, C> = Outcome<<KO as KeyOf<C>>::Key, <A as Accumulate<C>>::Out>;
+
+impl<C: Column, KO: KeyOf<C>, A: Accumulate<C, Key = KO::Key>> fmt::Debug
+    for Accumulator<C, KO, A>
+{
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Accumulator({} keys open, {})", self.table.len(), self.plan.policy)
+    }
+}
+
+impl<C: Column, KO: KeyOf<C>, A: Accumulate<C, Key = KO::Key>> Accumulator<C, KO, A> {
+    fn new(plan: Blueprint<C, KO, A>) -> Self {
+        let traits = Traits::of(&plan.policy, &plan.need, false);
+        let max_tombs = if traits.tombs { plan.policy.max_tombstones } else { 0 };
+        Self {
+            traits,
+            table: Table::new(traits.tails, 0, traits.extra_bytes()),
+            tombs: Tombs::new(max_tombs, KO::Key::heap_bytes),
+            events: Timers::default(),
+            clocks: Timers::default(),
+            gate: plan.policy.new_keys.map(Gate::new),
+            purse: Purse::default(),
+            tally: Tally::default(),
+            ledger: Ledger::default(),
+            watermark: Timestamp::MIN,
+            now: Moment::START,
+            due: Vec::new(),
+            due_at: 0,
+            dead: Vec::new(),
+            dropped: 0,
+            fault: None,
+            cursor: Cursor::default(),
+            hints: Vec::new(),
+            scratch: Vec::new(),
+            reopening: None,
+            ending: false,
+            home: None,
+            stash: None,
+            plan,
+        }
+    }
+
+    /// The watermark as far as it was seen.
+    #[must_use]
+    pub const fn watermark(&self) -> Timestamp {
+        self.watermark
+    }
+
+    /// What is known of an open key.
+    fn seen(&self, slot: u32) -> Seen<'_> {
+        let mask = self.table.heads[slot as usize].mask;
+        match self.table.tails.get(slot as usize) {
+            Some(tail) if !self.traits.lean => Seen {
+                bits: tail.bits(mask),
+                vars: tail.vars,
+                fragments: tail.fragments,
+                bounds: tail.bounds(self.plan.need.bounds()),
+            },
+            _ => {
+                let n = mask.count_ones();
+                let bits = crate::set::Bits { first: mask, rest: &[] };
+                Seen { bits, vars: n, fragments: n, bounds: &[] }
+            }
+        }
+    }
+
+    /// Fragments held of an open key.
+    fn fragments(&self, slot: u32) -> u32 {
+        if self.traits.lean {
+            self.table.heads[slot as usize].mask.count_ones()
+        } else {
+            self.table.tails[slot as usize].fragments
+        }
+    }
+
+    /// Whether a stored deadline or place in a queue is of the slot's present life.
+    fn alive(&self, slot: u32, life: u32) -> bool {
+        let head = self.table.heads.get(slot as usize);
+        head.is_some_and(|h| h.life == life && h.key.is_some())
+    }
+
+    /// Takes over the time, and fires what it made due.
+    fn begin(&mut self, cx: &StageCx<'_>) {
+        self.now = self.now.max(cx.now());
+        self.collect_clock();
+    }
+
+    /// Hands over dead letters and counts, and asks to be woken.
+    fn finish_call(&mut self, cx: &mut StageCx<'_>, rows: Option<&mut C>) {
+        if !self.dead.is_empty() {
+            self.hand_over_dead(cx, rows);
+        }
+        if self.dropped > 0 {
+            cx.dropped("expire_drop", std::mem::take(&mut self.dropped));
+        }
+        if self.due_at < self.due.len() {
+            cx.wake_at(self.now);
+        } else if let Some(at) = self.clocks.next() {
+            cx.wake_at(Moment(at));
+        }
+    }
+
+    #[cold]
+    fn hand_over_dead(&mut self, cx: &mut StageCx<'_>, rows: Option<&mut C>) {
+        let mut originals = rows.map(|col| self.originals(col)).unwrap_or_default().into_iter();
+        for Dead { row, mut record } in self.dead.drain(..) {
+            if row.is_some()
+                && let Some(one) = originals.next()
+            {
+                record.original = flux_io_core::Original::value(one);
+            }
+            cx.dead(record);
+        }
+    }
+
+    /// The failed rows of a batch that is done with, each as a column of its own.
+    fn originals(&self, col: &mut C) -> Vec<C> {
+        let failed: Vec<u32> = self.dead.iter().filter_map(|d| d.row).collect();
+        if failed.is_empty() {
+            return Vec::new();
+        }
+        let mut to = vec![0; col.rows()];
+        for (part, row) in failed.iter().enumerate() {
+            if let Some(t) = to.get_mut(*row as usize) {
+                *t = part as u32 + 1;
+            }
+        }
+        let mut parts: Vec<C> = (0..=failed.len()).map(|_| C::default()).collect();
+        let mut refs: Vec<&mut C> = parts.iter_mut().collect();
+        col.scatter(&to, &mut refs);
+        parts.remove(0);
+        parts
+    }
+
+    fn take_fault(&mut self) -> Result<(), StageError> {
+        match self.fault.take() {
+            Some(e) => {
+                self.cursor = Cursor::default();
+                Err(e)
+            }
+            None => Ok(()),
+        }
+    }
+}
+
+impl<C, KO, A> Stage for Accumulator<C, KO, A>
+where
+    C: Column,
+    KO: KeyOf<C>,
+    A: Accumulate<C, Key = KO::Key>,
+{
+    type In = C;
+    type Out = Vec<Left<KO, A, C>>;
+
+    fn on_start(&mut self, cx: &mut StageCx<'_>) -> Result<(), StageError> {
+        let home = cx.home();
+        self.home = Some(Home { id: home.id, hash_seed: home.hash_seed });
+        self.traits = Traits::of(&self.plan.policy, &self.plan.need, home.memory.is_some());
+        // One mixing more: whoever learns the hashes still does not know the places.
+        let seed = Draws(home.hash_seed).next_u64();
+        self.table = Table::new(self.traits.tails, seed, self.traits.extra_bytes());
+        self.purse = Purse::new(cx.reservation());
+        self.now = cx.now();
+        match self.stash.take() {
+            Some(bytes) => {
+                self.read_snapshot(&bytes)?;
+                self.finish_call(cx, None);
+                Ok(())
+            }
+            None => Ok(()),
+        }
+    }
+
+    fn on_batch(
+        &mut self,
+        input: &mut Batch<C>,
+        out: &mut Out<'_, Self::Out>,
+        cx: &mut StageCx<'_>,
+    ) -> Result<Step, StageError> {
+        self.begin(cx);
+        let step = self.batch(input, out);
+        let rows = matches!(step, Ok(Step::Done)).then_some(&mut input.col);
+        self.finish_call(cx, rows);
+        if matches!(step, Ok(Step::Done)) {
+            input.clear();
+        }
+        step
+    }
+
+    fn on_watermark(
+        &mut self,
+        watermark: Timestamp,
+        out: &mut Out<'_, Self::Out>,
+        cx: &mut StageCx<'_>,
+    ) -> Result<Step, StageError> {
+        self.begin(cx);
+        let step = match self.drain(out) {
+            Ok(Step::Done) => {
+                self.raise(watermark);
+                self.drain(out)
+            }
+            other => other,
+        };
+        self.finish_call(cx, None);
+        step
+    }
+
+    fn on_timer(
+        &mut self,
+        out: &mut Out<'_, Self::Out>,
+        cx: &mut StageCx<'_>,
+    ) -> Result<Step, StageError> {
+        self.begin(cx);
+        let step = self.drain(out);
+        self.finish_call(cx, None);
+        step
+    }
+
+    fn on_end(
+        &mut self,
+        out: &mut Out<'_, Self::Out>,
+        cx: &mut StageCx<'_>,
+    ) -> Result<Step, StageError> {
+        // The end fires no deadline: what is due by the clock was fired when the clock was read.
+        self.now = self.now.max(cx.now());
+        let step = self.end(out);
+        self.finish_call(cx, None);
+        step
+    }
+
+    fn on_command(
+        &mut self,
+        command: &Command,
+        out: &mut Out<'_, Self::Out>,
+        cx: &mut StageCx<'_>,
+    ) -> Result<bool, StageError> {
+        self.begin(cx);
+        let understood = self.command(command, out);
+        self.finish_call(cx, None);
+        understood
+    }
+
+    fn snapshot(&mut self, to: &mut Vec<u8>) -> Result<(), StageError> {
+        self.write_snapshot(to)
+    }
+
+    fn restore(&mut self, from: &[u8]) -> Result<(), StageError> {
+        if self.home.is_some() {
+            return self.read_snapshot(from);
+        }
+        self.stash = Some(from.to_vec());
+        Ok(())
+    }
+
+    fn ledger(&self) -> Option<Ledger> {
+        let mut l = self.ledger.clone();
+        l.fragments = self.tally.fragments;
+        l.keys_opened = self.tally.opened;
+        l.emitted = self.tally.emitted;
+        l.tombstones_evicted = self.tombs.evicted;
+        l.add(Class::Complete, self.tally.complete);
+        l.add(Class::Duplicate, self.tally.duplicate);
+        l.add(Class::Late, self.tally.late);
+        l.add(Class::Open, self.table.slots().map(|s| u64::from(self.fragments(s))).sum());
+        Some(l)
+    }
+
+    fn gauge(&self) -> Option<Gauge> {
+        Some(Gauge {
+            keys: self.table.len() as u64,
+            items: self.tally.held,
+            bytes: self.purse.used(),
+            tombstones: self.tombs.len() as u64,
+            spilled_keys: 0,
+        })
+    }
+}
+
+/// Whether a slot number stands for none.
+const fn none(slot: u32) -> bool {
+    slot == NONE
+}

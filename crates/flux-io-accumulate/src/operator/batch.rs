@@ -1,0 +1,158 @@
+//! A batch: blocks of rows, with the watermarks at their places between them.
+
+use super::{Accumulator, Cursor, Left};
+use flux_io_core::hint::{prefetch, prefetch_all};
+use flux_io_core::{
+    Accumulate, Batch, Column, ErrorClass, ErrorKind, KeyOf, Out, StageError, Step, Timestamp,
+};
+
+/// Rows whose lines are asked for together: 128 states of a few lines still fit the first cache.
+const BLOCK: usize = 128;
+
+impl<C: Column, KO: KeyOf<C>, A: Accumulate<C, Key = KO::Key>> Accumulator<C, KO, A> {
+    /// Handles the rows and marks of a batch from the cursor on. `Yield` keeps the cursor.
+    pub(super) fn batch(
+        &mut self,
+        input: &mut Batch<C>,
+        out: &mut Out<'_, Vec<Left<KO, A, C>>>,
+    ) -> Result<Step, StageError> {
+        let rows = input.col.rows();
+        if input.meta.hash.len() != rows {
+            return Err(StageError::new(
+                ErrorClass::Catastrophic,
+                ErrorKind::Plan,
+                format!(
+                    "{} key hashes for {rows} rows; put `key_by` before",
+                    input.meta.hash.len()
+                ),
+            ));
+        }
+        loop {
+            if self.drain(out)? == Step::Yield {
+                return Ok(Step::Yield);
+            }
+            if let Some(w) = self.cursor.marking.take() {
+                out.mark(w);
+            }
+            let next = input.meta.marks.get(self.cursor.mark).copied();
+            let to = next.map_or(rows, |m| (m.at as usize).min(rows));
+            if self.cursor.row < to {
+                self.rows(input, to, out);
+                out.seal_if_full();
+                self.take_fault()?;
+            } else if let Some(mark) = next {
+                self.cursor.mark += 1;
+                self.cursor.marking = Some(mark.watermark);
+                self.raise(mark.watermark);
+                continue;
+            } else {
+                self.cursor = Cursor::default();
+                return Ok(Step::Done);
+            }
+            let more = self.cursor.row < rows || self.cursor.mark < input.meta.marks.len();
+            if more && out.is_full() {
+                return Ok(Step::Yield);
+            }
+        }
+    }
+
+    /// Handles rows up to `to`, or until the open output batch is full.
+    fn rows(&mut self, input: &mut Batch<C>, to: usize, out: &mut Out<'_, Vec<Left<KO, A, C>>>) {
+        let max = out.max_rows();
+        let ob = &mut out.batch().col;
+        let start = self.cursor.row;
+        self.cursor.row = if self.traits.lean {
+            self.run::<true>(input, start, to, ob, max)
+        } else {
+            self.run::<false>(input, start, to, ob, max)
+        };
+        self.tally.fragments += (self.cursor.row - start) as u64;
+    }
+
+    fn run<const LEAN: bool>(
+        &mut self,
+        input: &mut Batch<C>,
+        start: usize,
+        to: usize,
+        ob: &mut Vec<Left<KO, A, C>>,
+        max: usize,
+    ) -> usize {
+        let mut i = start;
+        while i < to {
+            if i >= self.cursor.block.1 {
+                self.look_ahead(&input.meta.hash, i);
+            }
+            let (first, end) = self.cursor.block;
+            while i < end.min(to) {
+                let hint = self.hints[i - first];
+                let something_left = self.row::<LEAN>(input, i, hint, ob);
+                i += 1;
+                if something_left && (ob.len() >= max || self.fault.is_some()) {
+                    return i;
+                }
+            }
+        }
+        i
+    }
+
+    /// The first two passes over a block that starts at row `at`: index cells, then what they say.
+    fn look_ahead(&mut self, hashes: &[u64], at: usize) {
+        let block = &hashes[at..hashes.len().min(at + BLOCK)];
+        self.cursor.block = (at, at + block.len());
+        self.hints.clear();
+        for &h in block {
+            let tag = self.table.tag(h);
+            self.table.index.prefetch(tag);
+            self.hints.push((tag, 0));
+        }
+        if self.traits.tombs {
+            for (tag, _) in &self.hints {
+                self.tombs.prefetch(*tag);
+            }
+        }
+        for (tag, slot) in &mut self.hints {
+            *slot = self.table.index.guess(*tag);
+            prefetch(&self.table.heads, *slot as usize);
+            prefetch_all(&self.table.states, *slot as usize);
+        }
+        if !self.traits.lean {
+            for (_, slot) in &self.hints {
+                prefetch_all(&self.table.tails, *slot as usize);
+            }
+        }
+    }
+
+    /// Emits the keys that are to leave; `Yield` when the output is full before all have.
+    pub(super) fn drain(
+        &mut self,
+        out: &mut Out<'_, Vec<Left<KO, A, C>>>,
+    ) -> Result<Step, StageError> {
+        while let Some(d) = self.due.get(self.due_at).copied() {
+            if out.is_full() {
+                return Ok(Step::Yield);
+            }
+            self.due_at += 1;
+            if self.alive(d.slot, d.life) {
+                self.leave(d.slot, d.exit, &mut out.batch().col);
+                out.seal_if_full();
+                self.take_fault()?;
+            }
+        }
+        self.due.clear();
+        self.due_at = 0;
+        Ok(Step::Done)
+    }
+
+    /// Raises the watermark; a lower one is ignored.
+    pub(super) fn raise(&mut self, to: Timestamp) {
+        if to <= self.watermark {
+            return;
+        }
+        self.watermark = to;
+        if self.traits.tombs {
+            let to = crate::timers::ordered(to);
+            self.tombs.bury(to, &mut self.scratch, &mut self.purse);
+        }
+        self.collect_event();
+    }
+}

@@ -1,0 +1,162 @@
+//! Deadlines: what is due at a watermark or a moment, in the order of (deadline, key bytes).
+//!
+//! A key has at most one stored deadline a clock, never later than its real one. What is met early,
+//! because the key was touched meanwhile, is stored again; what belongs to a key that has left is
+//! dropped.
+
+use super::leave::Exit;
+use super::{Accumulator, Due, Left};
+use crate::policy::Then;
+use crate::timers::{Entry, ordered};
+use flux_io_core::{Accumulate, Column, DeadCause, Key, KeyOf, Reason, Timestamp};
+
+/// What a look at a key's deadlines says.
+enum Verdict {
+    /// Not before this.
+    Wait(u64),
+    /// It leaves; this deadline was the last.
+    Leave(u64, Exit),
+}
+
+impl<C: Column, KO: KeyOf<C>, A: Accumulate<C, Key = KO::Key>> Accumulator<C, KO, A> {
+    /// How a key leaves at its last deadline.
+    pub(super) const fn exit_at_deadline(&self, reason: Reason) -> Exit {
+        match self.traits.on_expire.1 {
+            Then::Partial => Exit::Partial(reason),
+            Then::DeadLetter => Exit::Dead(DeadCause::Expired, reason),
+            Then::Drop => Exit::Drop(reason),
+            Then::Abort => Exit::Abort(reason),
+        }
+    }
+
+    /// Looks at the event-time deadlines of a key, extending them as the policy allows.
+    fn look_event(&mut self, slot: u32) -> Verdict {
+        let (times, t, w) = (self.traits.on_expire.0, self.traits, self.watermark.0);
+        let tail = &mut self.table.tails[slot as usize];
+        loop {
+            let at = tail.ttl_at.min(tail.idle_at);
+            let late = ordered(Timestamp(at));
+            if at > w {
+                return Verdict::Wait(late);
+            }
+            if tail.extended >= times {
+                let ttl = t.ttl.is_some() && tail.ttl_at == at;
+                let reason = if ttl { Reason::Ttl } else { Reason::Latency };
+                return Verdict::Leave(late, self.exit_at_deadline(reason));
+            }
+            tail.extended += 1;
+            if let Some(d) = t.ttl.filter(|_| tail.ttl_at == at) {
+                tail.ttl_at = at.saturating_add(d);
+            }
+            if let Some(d) = t.idle.filter(|_| tail.idle_at == at) {
+                tail.idle_at = at.saturating_add(d);
+            }
+        }
+    }
+
+    /// The same by the engine's clock; the first flush is never extended.
+    fn look_clock(&mut self, slot: u32) -> Verdict {
+        let (times, t, now) = (self.traits.on_expire.0, self.traits, self.now.0);
+        let tail = &mut self.table.tails[slot as usize];
+        loop {
+            let at = tail.timeout_at.min(tail.quiet_at).min(tail.flush_at);
+            if at > now {
+                return Verdict::Wait(at);
+            }
+            let expires = tail.timeout_at == at || tail.quiet_at == at;
+            if !expires || (tail.flush_at == at && tail.extended < times) {
+                return Verdict::Leave(at, Exit::Partial(Reason::Latency));
+            }
+            if tail.extended >= times {
+                let ttl = t.timeout.is_some() && tail.timeout_at == at;
+                let reason = if ttl { Reason::Ttl } else { Reason::Latency };
+                return Verdict::Leave(at, self.exit_at_deadline(reason));
+            }
+            tail.extended += 1;
+            if let Some(d) = t.timeout.filter(|_| tail.timeout_at == at) {
+                tail.timeout_at = at.saturating_add(d);
+            }
+            if let Some(d) = t.quiet.filter(|_| tail.quiet_at == at) {
+                tail.quiet_at = at.saturating_add(d);
+            }
+        }
+    }
+
+    /// Stores the deadlines of a key that was opened by the row just applied. One that is over
+    /// already lets the key leave at once; returns whether it did.
+    pub(super) fn arm(&mut self, slot: u32, ob: &mut Vec<Left<KO, A, C>>) -> bool {
+        let life = self.table.heads[slot as usize].life;
+        if self.traits.events() {
+            match self.look_event(slot) {
+                Verdict::Wait(at) => self.events.push(Entry { at, slot, life }),
+                Verdict::Leave(_, exit) => {
+                    self.leave(slot, exit, ob);
+                    return true;
+                }
+            }
+        }
+        if self.traits.clocks() {
+            match self.look_clock(slot) {
+                Verdict::Wait(at) => self.clocks.push(Entry { at, slot, life }),
+                Verdict::Leave(_, exit) => {
+                    self.leave(slot, exit, ob);
+                    return true;
+                }
+            }
+        }
+        false
+    }
+
+    /// Queues what the watermark made due.
+    #[inline]
+    pub(super) fn collect_event(&mut self) {
+        self.scratch.clear();
+        self.events.advance(ordered(self.watermark), &mut self.scratch);
+        if !self.scratch.is_empty() {
+            self.collect(true);
+        }
+    }
+
+    /// Queues what the engine's clock made due.
+    #[inline]
+    pub(super) fn collect_clock(&mut self) {
+        self.scratch.clear();
+        self.clocks.advance(self.now.0, &mut self.scratch);
+        if !self.scratch.is_empty() {
+            self.collect(false);
+        }
+    }
+
+    fn collect(&mut self, event: bool) {
+        let first = self.due.len();
+        let mut met = std::mem::take(&mut self.scratch);
+        for e in met.drain(..) {
+            if !self.alive(e.slot, e.life) {
+                continue;
+            }
+            let verdict = if event { self.look_event(e.slot) } else { self.look_clock(e.slot) };
+            match verdict {
+                Verdict::Wait(at) if event => self.events.push(Entry { at, ..e }),
+                Verdict::Wait(at) => self.clocks.push(Entry { at, ..e }),
+                Verdict::Leave(at, exit) => {
+                    self.due.push(Due { at, slot: e.slot, life: e.life, exit });
+                }
+            }
+        }
+        self.scratch = met;
+        self.sort_due(first);
+    }
+
+    /// Sorts the queue from `first` on by (deadline, key bytes).
+    pub(super) fn sort_due(&mut self, first: usize) {
+        let heads = &self.table.heads;
+        let key = |d: &Due| heads.get(d.slot as usize).and_then(|h| h.key.as_ref());
+        self.due[first..].sort_unstable_by(|a, b| {
+            let keys = || match (key(a), key(b)) {
+                (Some(a), Some(b)) => a.cmp_bytes(b),
+                _ => std::cmp::Ordering::Equal,
+            };
+            a.at.cmp(&b.at).then_with(keys)
+        });
+    }
+}

@@ -1,0 +1,404 @@
+//! One row: find its key, judge it, merge it, see whether the key leaves.
+
+use super::{Accumulator, Dead, Left, none};
+use crate::index::NONE;
+use crate::policy::{After, Identity, OnDuplicate, OnLate, OnUnkeyed};
+use crate::set::Bits;
+use crate::table::Tail;
+use flux_io_core::{
+    Accumulate, At, Batch, Class, Column, Completeness, DeadCause, ErrorRecord, Key, KeyOf, Meta,
+    Reason, RowError, UNKEYED, Var, hash_of,
+};
+
+/// What makes the fragment itself, beside its key.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Fragment {
+    /// Its row in the batch.
+    pub(super) row: usize,
+    /// The bit of its variable.
+    pub(super) bit: u64,
+    /// Its identity, where that is not its variable.
+    pub(super) id: (u64, u64),
+    pub(super) at: At,
+}
+
+/// Where a row's key stands.
+enum Place {
+    /// Open since before this row.
+    Open(u32),
+    /// Opened for this row.
+    Opened(u32),
+    /// The row is dealt with.
+    Done,
+}
+
+impl<C: Column, KO: KeyOf<C>, A: Accumulate<C, Key = KO::Key>> Accumulator<C, KO, A> {
+    /// Handles row `i`. Returns whether a result may have been emitted or a fault noted.
+    #[inline(always)]
+    pub(super) fn row<const LEAN: bool>(
+        &mut self,
+        input: &mut Batch<C>,
+        i: usize,
+        hint: (u32, u32),
+        ob: &mut Vec<Left<KO, A, C>>,
+    ) -> bool {
+        let Batch { col, meta } = input;
+        let row = col.row(i);
+        let key = &self.plan.key;
+        let mut slot = hint.1;
+        if !self.table.holds(slot, |k| key.is(row, k)) {
+            slot = self.table.find(hint.0, |k| key.is(row, k));
+        }
+        let bit = match self.plan.acc.var(row).and_then(|v| self.bit_of::<LEAN>(v)) {
+            Ok(bit) => bit,
+            Err(e) => {
+                self.dead_row(col, meta, i, e);
+                return false;
+            }
+        };
+        let at = At { time: meta.time.at(i), watermark: self.watermark, now: self.now };
+        let id = if LEAN { (0, 0) } else { self.identity(row, meta, i) };
+        let fragment = Fragment { row: i, bit, id, at };
+        let mut opened = false;
+        if none(slot) {
+            match self.place(col, meta, hint.0, &fragment, ob) {
+                Place::Open(s) => slot = s,
+                Place::Opened(s) => (slot, opened) = (s, true),
+                Place::Done => return true,
+            }
+        }
+        if !opened && self.counted::<LEAN>(slot, &fragment) {
+            self.duplicate(col, meta, i);
+            return false;
+        }
+        let bound = if LEAN { None } else { self.plan.acc.bound(col.row(i)) };
+        if let Err(e) = self.check_bound(bound).and_then(|()| {
+            let state = &mut self.table.states[slot as usize];
+            self.plan.acc.update(state, col.row_mut(i), at)
+        }) {
+            self.give_up(slot, opened);
+            self.dead_row(col, meta, i, e);
+            return true;
+        }
+        self.reopening = None;
+        self.note::<LEAN>(slot, &fragment, bound);
+        self.judge::<LEAN>(slot, opened, at, ob)
+    }
+
+    #[inline(always)]
+    fn bit_of<const LEAN: bool>(&self, var: Var) -> Result<u64, RowError> {
+        if LEAN && var.index == 0 && u32::from(var.group) < self.traits.variables {
+            return Ok(u64::from(var.group));
+        }
+        self.plan.need.bit(var, self.plan.policy.max_index)
+    }
+
+    fn identity(&self, row: C::Ref<'_>, meta: &Meta, i: usize) -> (u64, u64) {
+        match self.traits.identity {
+            Identity::Variable => (0, 0),
+            Identity::SourceSeq => (u64::from(meta.source.0), meta.seq.at(i)),
+            Identity::Id => (0, self.plan.acc.identity(row)),
+        }
+    }
+
+    /// Whether an open key has counted this fragment already.
+    #[inline(always)]
+    fn counted<const LEAN: bool>(&self, slot: u32, f: &Fragment) -> bool {
+        let mask = self.table.heads[slot as usize].mask;
+        if LEAN {
+            return mask >> f.bit & 1 == 1;
+        }
+        holds_fragment(self.traits.identity, &self.table.tails[slot as usize], mask, f)
+    }
+
+    fn check_bound(&self, bound: Option<(u16, u32)>) -> Result<(), RowError> {
+        let Some((which, n)) = bound else { return Ok(()) };
+        if usize::from(which) >= self.plan.need.bounds() {
+            let what = format!("bound number {which} is not in the requirement");
+            return Err(RowError::wrong_type(what));
+        }
+        let max = self.plan.policy.max_index;
+        if n > max {
+            return Err(RowError::wrong_type(format!("the declared bound {n} is above {max}")));
+        }
+        Ok(())
+    }
+
+    /// Counts a merged fragment in.
+    #[inline(always)]
+    fn note<const LEAN: bool>(&mut self, slot: u32, f: &Fragment, bound: Option<(u16, u32)>) {
+        let head = &mut self.table.heads[slot as usize];
+        self.tally.held += 1;
+        if LEAN {
+            head.mask |= 1 << f.bit;
+            return;
+        }
+        let t = &self.traits;
+        let tail = &mut self.table.tails[slot as usize];
+        add_fragment(t.identity, tail, &mut head.mask, f);
+        tail.fragments += 1;
+        tail.newest = tail.newest.max(f.at.time.0);
+        if let Some(gap) = t.idle {
+            tail.idle_at = tail.newest.saturating_add(gap);
+        }
+        if let Some(gap) = t.quiet {
+            tail.quiet_at = self.now.0.saturating_add(gap);
+        }
+        if let Some((which, n)) = bound {
+            tail.declare(usize::from(which), self.plan.need.bounds(), n);
+        }
+        if t.lru {
+            self.table.touch(slot);
+        }
+        self.weigh(slot);
+    }
+
+    /// Charges what the key has grown by.
+    pub(super) fn weigh(&mut self, slot: u32) {
+        let tail = &mut self.table.tails[slot as usize];
+        let state = if self.plan.policy.weighed {
+            self.plan.acc.weight(&self.table.states[slot as usize])
+        } else {
+            0
+        };
+        let key = self.table.heads[slot as usize].key.as_ref().map_or(0, Key::heap_bytes);
+        let heap = (state + key + tail.heap_bytes()) as u64;
+        let before = std::mem::replace(&mut tail.heap, heap);
+        self.tally.heap = self.tally.heap + heap - before;
+        if heap >= before {
+            _ = self.purse.owe(heap - before);
+        } else {
+            self.purse.release(before - heap);
+        }
+    }
+
+    /// Whether the key leaves now.
+    #[inline(always)]
+    fn judge<const LEAN: bool>(
+        &mut self,
+        slot: u32,
+        opened: bool,
+        at: At,
+        ob: &mut Vec<Left<KO, A, C>>,
+    ) -> bool {
+        let complete = match self.plan.acc.check(&self.table.states[slot as usize], at) {
+            Some(Completeness::Complete) => true,
+            Some(Completeness::Incomplete { .. }) => false,
+            Some(Completeness::Expired) => {
+                let exit = self.exit_at_deadline(Reason::Ttl);
+                self.leave(slot, exit, ob);
+                return true;
+            }
+            None if LEAN => {
+                let need = self.traits.need_mask;
+                self.table.heads[slot as usize].mask & need == need
+            }
+            None => self.plan.need.complete(&self.seen(slot)),
+        };
+        if complete {
+            self.leave(slot, super::leave::Exit::Complete, ob);
+            return true;
+        }
+        if LEAN && !opened {
+            return false;
+        }
+        self.settle(slot, opened, ob)
+    }
+
+    /// What follows a row that left its key open: deadlines that are over already, and limits.
+    fn settle(&mut self, slot: u32, opened: bool, ob: &mut Vec<Left<KO, A, C>>) -> bool {
+        if opened && self.arm(slot, ob) {
+            return true;
+        }
+        (self.traits.key_limits || self.traits.limits) && self.enforce(slot, ob)
+    }
+
+    /// Takes back the opening of a key whose first fragment failed.
+    fn give_up(&mut self, slot: u32, opened: bool) {
+        if !opened {
+            return;
+        }
+        if self.traits.lru {
+            self.table.unlink(slot);
+        }
+        _ = self.table.close(slot);
+        if let Some(tail) = self.table.tails.get_mut(slot as usize) {
+            *tail = Tail::default();
+        }
+        self.tally.opened -= 1;
+        if let Some(gate) = &mut self.gate {
+            gate.put_back();
+        }
+        if let Some(tomb) = self.reopening.take() {
+            self.tombs.insert(tomb, &mut self.purse);
+        }
+    }
+
+    /// A row whose key is not open: opens it, or deals with the row.
+    #[inline(never)]
+    fn place(
+        &mut self,
+        col: &mut C,
+        meta: &Meta,
+        tag: u32,
+        f: &Fragment,
+        ob: &mut Vec<Left<KO, A, C>>,
+    ) -> Place {
+        if meta.hash[f.row] == UNKEYED {
+            return self.place_unkeyed(col, meta, f, ob);
+        }
+        let tomb = if self.traits.tombs {
+            let (key, row) = (&self.plan.key, col.row(f.row));
+            self.tombs.find(tag, |k| key.is(row, k))
+        } else {
+            NONE
+        };
+        self.place_key(col, meta, (tag, tomb), None, f, ob)
+    }
+
+    #[cold]
+    fn place_unkeyed(
+        &mut self,
+        col: &mut C,
+        meta: &Meta,
+        f: &Fragment,
+        ob: &mut Vec<Left<KO, A, C>>,
+    ) -> Place {
+        let key = match &self.plan.policy.on_unkeyed {
+            OnUnkeyed::Default(bytes) => KO::Key::read_bytes(bytes),
+            OnUnkeyed::DeadLetter => None,
+        };
+        let Some(key) = key else {
+            let e = RowError::new(DeadCause::NoKey, "the row has no key");
+            self.dead_row(col, meta, f.row, e);
+            return Place::Done;
+        };
+        let tag = self.table.tag(hash_of(&key, self.home.map_or(0, |h| h.hash_seed)));
+        let slot = self.table.find(tag, |k| *k == key);
+        if !none(slot) {
+            return Place::Open(slot);
+        }
+        let tomb = self.tombs.find(tag, |k| *k == key);
+        self.place_key(col, meta, (tag, tomb), Some(key), f, ob)
+    }
+
+    /// A key that is not open, with its tombstone if it has one. The key is owned only when it is
+    /// opened.
+    fn place_key(
+        &mut self,
+        col: &mut C,
+        meta: &Meta,
+        (tag, tomb): (u32, u32),
+        key: Option<KO::Key>,
+        f: &Fragment,
+        ob: &mut Vec<Left<KO, A, C>>,
+    ) -> Place {
+        let mut generation = 0;
+        if !none(tomb) {
+            let reset = self.plan.policy.after == After::Reset;
+            if !reset && self.buried(tomb, f) {
+                self.duplicate(col, meta, f.row);
+                return Place::Done;
+            }
+            if !reset && self.plan.policy.on_late != OnLate::NewGeneration {
+                self.late(tomb, col, meta, f, ob);
+                return Place::Done;
+            }
+            generation = self.tombs.get(tomb).generation + 1;
+        }
+        let Some(key) = key.or_else(|| self.plan.key.key(col.row(f.row))) else {
+            let e = RowError::new(DeadCause::NoKey, "the row has a key hash but no key");
+            self.dead_row(col, meta, f.row, e);
+            return Place::Done;
+        };
+        if !none(tomb) {
+            self.reopening = self.tombs.take(tomb, &mut self.purse);
+        }
+        if let Err(what) = self.admit(ob) {
+            if let Some(tomb) = self.reopening.take() {
+                self.tombs.insert(tomb, &mut self.purse);
+            }
+            self.dead_row(col, meta, f.row, RowError::new(DeadCause::RefusedKey, what));
+            return Place::Done;
+        }
+        let acc = &self.plan.acc;
+        let slot = self.table.open(tag, key, || acc.init());
+        self.tally.opened += 1;
+        if self.traits.tails {
+            self.start(slot, generation, f);
+        }
+        Place::Opened(slot)
+    }
+
+    /// Fills in the tail of a key that was opened.
+    fn start(&mut self, slot: u32, generation: u32, f: &Fragment) {
+        let (t, now) = (self.traits, self.now.0);
+        let tail = &mut self.table.tails[slot as usize];
+        tail.generation = generation;
+        tail.ttl_at = t.ttl.map_or(i64::MAX, |d| f.at.time.0.saturating_add(d));
+        tail.timeout_at = t.timeout.map_or(u64::MAX, |d| now.saturating_add(d));
+        tail.flush_at = t.flush.map_or(u64::MAX, |d| now.saturating_add(d));
+        if t.lru {
+            self.table.touch(slot);
+        }
+    }
+
+    /// Whether a key under a tombstone has counted this fragment.
+    fn buried(&self, tomb: u32, f: &Fragment) -> bool {
+        let tomb = self.tombs.get(tomb);
+        match (self.traits.identity, &tomb.more) {
+            (Identity::Variable, more) => {
+                let rest = more.as_ref().map_or(&[][..], |m| m.words.as_slice());
+                Bits { first: tomb.mask, rest }.has(f.bit)
+            }
+            (_, Some(more)) => more.ids.contains(&f.id),
+            (_, None) => false,
+        }
+    }
+
+    #[cold]
+    pub(super) fn duplicate(&mut self, col: &C, meta: &Meta, i: usize) {
+        match self.plan.policy.on_duplicate {
+            OnDuplicate::Count => self.tally.duplicate += 1,
+            OnDuplicate::DeadLetter => {
+                let what = "a copy of a fragment that its key has counted";
+                self.dead_row(col, meta, i, RowError::new(DeadCause::Conflict, what));
+            }
+        }
+    }
+
+    /// A row that becomes a dead letter.
+    #[cold]
+    pub(super) fn dead_row(&mut self, col: &C, meta: &Meta, i: usize, e: RowError) {
+        self.ledger.add(Class::DeadLetter(e.cause), 1);
+        let mut record = ErrorRecord::new(e.cause, e.what);
+        record.stage = self.home.map_or_else(Default::default, |h| h.id);
+        record.source = meta.source;
+        record.seq = meta.seq.at(i);
+        record.key = self.plan.key.key(col.row(i)).map(|k| k.to_key_bytes());
+        record.context = meta.context_at(i).map(std::sync::Arc::clone);
+        self.dead.push(Dead { row: Some(i as u32), record });
+    }
+}
+
+/// Whether a set holds a fragment.
+fn holds_fragment(identity: Identity, tail: &Tail, mask: u64, f: &Fragment) -> bool {
+    match identity {
+        Identity::Variable => tail.bits(mask).has(f.bit),
+        _ => tail.more.as_ref().is_some_and(|m| m.ids.contains(&f.id)),
+    }
+}
+
+/// Adds a fragment to a set: its bit, and its identity where that is something else.
+pub(super) fn add_fragment(identity: Identity, tail: &mut Tail, mask: &mut u64, f: &Fragment) {
+    let new = identity == Identity::Variable || !tail.bits(*mask).has(f.bit);
+    tail.vars += u32::from(new);
+    if f.bit < 64 {
+        *mask |= 1 << f.bit;
+    } else {
+        tail.more.get_or_insert_default().words.insert(f.bit - 64);
+    }
+    if identity != Identity::Variable {
+        tail.more.get_or_insert_default().ids.insert(f.id);
+    }
+}

@@ -1,0 +1,639 @@
+//! The policy of an accumulator as plain data: what is required, how long a key may wait, how it
+//! leaves, what stays of it, and how much may be held. Closures are not here (see `assembly`).
+
+use crate::need::Need;
+use crate::require::{Require, RequireError};
+use flux_io_core::AccumulationDescriptor;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::Duration;
+
+/// What makes two fragments of a key the same fragment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Identity {
+    /// Their variable.
+    #[default]
+    Variable,
+    /// Their source and sequence number there; one variable may then come in several fragments.
+    SourceSeq,
+    /// What [`flux_io_core::Accumulate::identity`] says.
+    Id,
+}
+
+/// How a key leaves that was not completed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Then {
+    /// As a partial result.
+    #[default]
+    Partial,
+    /// As a dead letter with what was assembled as its original.
+    DeadLetter,
+    /// Without a result; counted as `dropped.expire_drop`.
+    Drop,
+    /// The run fails.
+    Abort,
+}
+
+/// What happens when a deadline passes (B33).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnExpire {
+    /// A partial result.
+    #[default]
+    Partial,
+    /// A dead letter, cause `expired`.
+    DeadLetter,
+    /// Nothing; counted as `dropped.expire_drop`.
+    Drop,
+    /// The deadline moves by its own length, so many times a key; then the other.
+    Extend {
+        /// How often.
+        times: u32,
+        /// What follows the last time.
+        then: Then,
+    },
+    /// The run fails.
+    Abort,
+}
+
+impl OnExpire {
+    pub(crate) const fn parts(self) -> (u32, Then) {
+        match self {
+            Self::Partial => (0, Then::Partial),
+            Self::DeadLetter => (0, Then::DeadLetter),
+            Self::Drop => (0, Then::Drop),
+            Self::Abort => (0, Then::Abort),
+            Self::Extend { times, then } => (times, then),
+        }
+    }
+}
+
+/// How long a tombstone is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Keep {
+    /// Until the watermark is this far behind the later of the key's newest event time and the
+    /// watermark at its leaving.
+    For(Duration),
+    /// To the end of input.
+    ToEnd,
+}
+
+/// What stays of a key that has left, whatever the reason (B69).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum After {
+    /// Nothing: a fragment of the key opens it again as generation 0, a copy too.
+    Remove,
+    /// Its generation number: a fragment of the key opens it again as the next generation.
+    Reset,
+    /// A tombstone {key, identities}: copies are duplicates, new fragments are late.
+    Tombstone(Keep),
+}
+
+/// What happens to a new fragment of a key that lies under a tombstone.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnLate {
+    /// It is emitted alone, as `Outcome::Late`.
+    #[default]
+    SideOutput,
+    /// It is counted as late and forgotten.
+    Drop,
+    /// It opens the key again, as the next generation.
+    NewGeneration,
+    /// The result is emitted again with it, as `Outcome::Corrected`; of a key that left without a
+    /// result, alone. Needs a state codec, since the state must outlive its result.
+    Correct,
+}
+
+/// What happens to a copy of a fragment that was counted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnDuplicate {
+    /// It is counted as duplicate.
+    #[default]
+    Count,
+    /// It becomes a dead letter, cause `conflict`, and is counted as that.
+    DeadLetter,
+}
+
+/// What happens to a row without a key (B76).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum OnUnkeyed {
+    /// It becomes a dead letter, cause `no_key`.
+    #[default]
+    DeadLetter,
+    /// It counts as of this key, given by its bytes. The key should be one that no row carries:
+    /// rows without a key all go to the first instance.
+    Default(Vec<u8>),
+}
+
+/// What happens to open keys when the input ends (B72).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnEnd {
+    /// They leave as partials, in ascending key bytes.
+    #[default]
+    Partial,
+    /// They leave as dead letters, cause `expired`.
+    DeadLetter,
+    /// They leave without a result.
+    Drop,
+    /// They stay open: the next run goes on from a snapshot.
+    Keep,
+}
+
+/// How a key leaves that makes room for others.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum EvictTo {
+    /// As a partial result, reason `evicted`.
+    #[default]
+    Partial,
+    /// As a dead letter, cause `evicted`.
+    DeadLetter,
+}
+
+/// What happens when a limit or the memory budget is reached (B32).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnLimit {
+    /// The key that has gone longest without a new fragment leaves, never the one just touched
+    /// while there is another.
+    Evict(EvictTo),
+    /// New keys are refused as dead letters, cause `refused_key`; an open key that outgrows the
+    /// limit leaves as a partial, reason `capacity`.
+    Refuse,
+}
+
+impl Default for OnLimit {
+    fn default() -> Self {
+        Self::Evict(EvictTo::Partial)
+    }
+}
+
+/// How many new keys may open: a token bucket on the engine's clock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NewKeys {
+    /// Keys a second.
+    pub per_second: u32,
+    /// Keys at once.
+    pub burst: u32,
+}
+
+/// Tombstones kept when nothing else is said.
+pub const DEFAULT_TOMBSTONES: u64 = 1 << 20;
+/// The largest number of a numbered variable when nothing else is said: 128 KiB of bits a key and
+/// numbered variable.
+pub const DEFAULT_MAX_INDEX: u32 = 1 << 20;
+
+/// The policy. Start from [`Policy::new`] and say what differs.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Policy {
+    /// What a key needs to be complete.
+    pub require: Require,
+    /// What makes a duplicate. A requirement that names no variable goes by source and sequence.
+    pub identity: Identity,
+    /// Absolute deadline: this long after the event time of the fragment that opened the key.
+    pub expire_after: Option<Duration>,
+    /// Inactivity: this long after the greatest event time seen of the key.
+    pub inactive_after: Option<Duration>,
+    /// Absolute deadline by the engine's clock, from the key's opening.
+    pub timeout: Option<Duration>,
+    /// Inactivity by the engine's clock, from the key's last new fragment.
+    pub idle_timeout: Option<Duration>,
+    /// A partial leaves this long after the key's opening, by the engine's clock.
+    pub flush_after: Option<Duration>,
+    /// What happens at a deadline.
+    pub on_expire: OnExpire,
+    /// What stays of a key that has left.
+    pub after: After,
+    /// What happens to late fragments.
+    pub on_late: OnLate,
+    /// What happens to copies.
+    pub on_duplicate: OnDuplicate,
+    /// What happens to rows without a key.
+    pub on_unkeyed: OnUnkeyed,
+    /// What happens to open keys at the end of input.
+    pub on_end: OnEnd,
+    /// Open keys.
+    pub max_keys: Option<u64>,
+    /// Bytes of open keys: their share of the table and the heap behind their states.
+    pub max_bytes: Option<u64>,
+    /// Fragments held, over all keys.
+    pub max_items: Option<u64>,
+    /// Fragments of one key; reaching it flushes the key (B71).
+    pub max_key_items: Option<u64>,
+    /// Bytes of one key's state, heap included; reaching it flushes the key.
+    pub max_key_bytes: Option<u64>,
+    /// The gate for new keys.
+    pub new_keys: Option<NewKeys>,
+    /// What happens at a limit.
+    pub on_limit: OnLimit,
+    /// Tombstones kept; over it the oldest goes.
+    pub max_tombstones: u64,
+    /// Largest number of a numbered variable and largest bound; above it a row is a dead letter.
+    pub max_index: u32,
+    /// Whether the accumulator's `weight` is asked after each fragment.
+    pub weighed: bool,
+    /// Whether the accumulator has a codec for its state.
+    pub durable: bool,
+}
+
+impl Policy {
+    /// No deadline, no limit, tombstones to the end of input, late fragments to the side output,
+    /// partials at the end.
+    #[must_use]
+    pub const fn new(require: Require) -> Self {
+        Self {
+            require,
+            identity: Identity::Variable,
+            expire_after: None,
+            inactive_after: None,
+            timeout: None,
+            idle_timeout: None,
+            flush_after: None,
+            on_expire: OnExpire::Partial,
+            after: After::Tombstone(Keep::ToEnd),
+            on_late: OnLate::SideOutput,
+            on_duplicate: OnDuplicate::Count,
+            on_unkeyed: OnUnkeyed::DeadLetter,
+            on_end: OnEnd::Partial,
+            max_keys: None,
+            max_bytes: None,
+            max_items: None,
+            max_key_items: None,
+            max_key_bytes: None,
+            new_keys: None,
+            on_limit: OnLimit::Evict(EvictTo::Partial),
+            max_tombstones: DEFAULT_TOMBSTONES,
+            max_index: DEFAULT_MAX_INDEX,
+            weighed: true,
+            durable: true,
+        }
+    }
+
+    /// What is wrong with the policy, all of it at once.
+    ///
+    /// # Errors
+    /// Every [`PolicyFault`] found.
+    pub fn validate(&self) -> Result<(), Vec<PolicyFault>> {
+        let mut faults = Vec::new();
+        if let Err(e) = Need::compile(&self.require) {
+            faults.push(PolicyFault::Require(e));
+        }
+        let zero = [
+            ("max_keys", self.max_keys == Some(0)),
+            ("max_bytes", self.max_bytes == Some(0)),
+            ("max_items", self.max_items == Some(0)),
+            ("max_key_items", self.max_key_items == Some(0)),
+            ("max_key_bytes", self.max_key_bytes == Some(0)),
+            ("max_index", self.max_index == 0),
+            ("new_keys", self.new_keys.is_some_and(|g| g.burst == 0 || g.per_second == 0)),
+        ];
+        faults.extend(zero.iter().filter(|z| z.1).map(|z| PolicyFault::Zero { word: z.0 }));
+        if self.on_end == OnEnd::Keep && !self.has_deadline() && !self.has_limit() {
+            faults.push(PolicyFault::NeverLeaves);
+        }
+        if self.on_late == OnLate::Correct && self.keeps_tombstones() && !self.durable {
+            faults.push(PolicyFault::CorrectNeedsCodec);
+        }
+        if matches!(self.on_expire, OnExpire::Extend { times: 0, .. }) {
+            faults.push(PolicyFault::Zero { word: "on_expire extend" });
+        }
+        if faults.is_empty() { Ok(()) } else { Err(faults) }
+    }
+
+    /// What the plan should say beside it: lawful, but to be known.
+    #[must_use]
+    pub fn warnings(&self) -> Vec<String> {
+        let mut w = Vec::new();
+        if !self.has_deadline() && !self.has_limit() {
+            w.push("no deadline and no limit: on an endless input, keys that are never completed are held for ever".to_owned());
+        }
+        match self.after {
+            After::Tombstone(Keep::ToEnd) if self.max_tombstones == u64::MAX => {}
+            After::Tombstone(Keep::For(_)) => {
+                w.push("duplicates of departed keys may reopen them once their tombstone is over".to_owned());
+            }
+            After::Tombstone(Keep::ToEnd) => w.push(format!(
+                "duplicates of departed keys may reopen them when there are more than {} tombstones",
+                self.max_tombstones
+            )),
+            After::Remove | After::Reset => {
+                w.push("duplicates of departed keys reopen them".to_owned());
+            }
+        }
+        if !self.weighed && (self.max_bytes.is_some() || self.max_key_bytes.is_some()) {
+            w.push("byte limits count no heap behind the states; give `.weigh(..)`".to_owned());
+        }
+        w
+    }
+
+    /// The parts of the policy that depend on the schedule rather than on the data: for these only
+    /// conservation is promised, not equality across engines.
+    #[must_use]
+    pub fn schedule_dependent(&self) -> Vec<String> {
+        let parts = [
+            ("new-key gate", self.new_keys.is_some()),
+            ("timeout", self.timeout.is_some()),
+            ("idle timeout", self.idle_timeout.is_some()),
+            ("flush after", self.flush_after.is_some()),
+            ("key limit, when it is reached", self.max_keys.is_some()),
+            ("byte limit, when it is reached", self.max_bytes.is_some()),
+            ("item limit, when it is reached", self.max_items.is_some()),
+        ];
+        parts.iter().filter(|p| p.1).map(|p| p.0.to_owned()).collect()
+    }
+
+    /// The policy, word by word, for the plan.
+    #[must_use]
+    pub fn describe(&self) -> AccumulationDescriptor {
+        let mut policy = BTreeMap::new();
+        let mut say = |word: &str, value: String| _ = policy.insert(word.to_owned(), value);
+        say("require", self.require.to_string());
+        say("identity", format!("{:?}", self.identity));
+        say("on_expire", format!("{:?}", self.on_expire));
+        say("after", format!("{:?}", self.after));
+        say("on_late", format!("{:?}", self.on_late));
+        say("on_duplicate", format!("{:?}", self.on_duplicate));
+        say("on_unkeyed", format!("{:?}", self.on_unkeyed));
+        say("on_end", format!("{:?}", self.on_end));
+        say("on_limit", format!("{:?}", self.on_limit));
+        say("max_tombstones", self.max_tombstones.to_string());
+        let durations = [
+            ("expire_after", self.expire_after),
+            ("inactive_after", self.inactive_after),
+            ("timeout", self.timeout),
+            ("idle_timeout", self.idle_timeout),
+            ("flush_after", self.flush_after),
+        ];
+        let limits = [
+            ("max_keys", self.max_keys),
+            ("max_bytes", self.max_bytes),
+            ("max_items", self.max_items),
+            ("max_key_items", self.max_key_items),
+            ("max_key_bytes", self.max_key_bytes),
+        ];
+        durations.iter().for_each(|(w, d)| _ = d.map(|d| say(w, format!("{d:?}"))));
+        limits.iter().for_each(|(w, n)| _ = n.map(|n| say(w, n.to_string())));
+        if let Some(g) = self.new_keys {
+            say("new_keys", format!("{} a second, {} at once", g.per_second, g.burst));
+        }
+        let progress_weights = self.require.weights().clone();
+        AccumulationDescriptor { policy, progress_weights, engine_hint: None }
+    }
+
+    /// Whether any deadline is set.
+    #[must_use]
+    pub const fn has_deadline(&self) -> bool {
+        self.expire_after.is_some()
+            || self.inactive_after.is_some()
+            || self.timeout.is_some()
+            || self.idle_timeout.is_some()
+            || self.flush_after.is_some()
+    }
+
+    /// Whether the number of open keys or their bytes are limited.
+    #[must_use]
+    pub const fn has_limit(&self) -> bool {
+        self.max_keys.is_some() || self.max_bytes.is_some() || self.max_items.is_some()
+    }
+
+    const fn keeps_tombstones(&self) -> bool {
+        matches!(self.after, After::Tombstone(_))
+    }
+}
+
+/// What makes a policy unusable.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum PolicyFault {
+    /// The requirement.
+    #[error(transparent)]
+    Require(#[from] RequireError),
+    /// A number that must be at least 1.
+    #[error("`{word}` is 0, so nothing could pass; leave it out or give at least 1")]
+    Zero {
+        /// The word.
+        word: &'static str,
+    },
+    /// Keys that are never completed would never leave (B78).
+    #[error(
+        "no deadline, no flush at the end and no limit: incomplete keys would never leave; give \
+         `.expire_after(..)`, another `.on_end(..)` or `.max_keys(..)`"
+    )]
+    NeverLeaves,
+    /// Corrections without a codec.
+    #[error("`on_late` corrects results, so states must outlive them; give `.durable(save, load)`")]
+    CorrectNeedsCodec,
+    /// The default key's bytes are of no key.
+    #[error("the default key {0:02x?} is no key of this type; give the bytes of one")]
+    DefaultKey(Vec<u8>),
+    /// A bound that the requirement does not name.
+    #[error("a bound `{name}` is declared, but the requirement uses none of that name")]
+    UnknownBound {
+        /// Its name.
+        name: String,
+    },
+}
+
+impl fmt::Display for Policy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = self.describe().policy;
+        let words: Vec<String> = text.iter().map(|(w, v)| format!("{w} = {v}")).collect();
+        f.write_str(&words.join(", "))
+    }
+}
+
+/// The words of a policy, the same on [`Policy`], `Assembly` and `Assembled`.
+macro_rules! policy_words {
+    ($($path:ident)?) => {
+        /// What a key needs to be complete.
+        #[must_use]
+        pub fn require(mut self, require: crate::require::Require) -> Self {
+            self.$($path.)?require = require;
+            self
+        }
+        /// What makes two fragments of a key the same.
+        #[must_use]
+        pub fn identity(mut self, identity: crate::policy::Identity) -> Self {
+            self.$($path.)?identity = identity;
+            self
+        }
+        /// Absolute deadline in event time: the key leaves when the watermark reaches the event
+        /// time of the fragment that came first plus `ttl`.
+        #[must_use]
+        pub fn expire_after(mut self, ttl: std::time::Duration) -> Self {
+            self.$($path.)?expire_after = Some(ttl);
+            self
+        }
+        /// Inactivity in event time: the key leaves when the watermark reaches the greatest event
+        /// time seen of it plus `gap`.
+        #[must_use]
+        pub fn inactive_after(mut self, gap: std::time::Duration) -> Self {
+            self.$($path.)?inactive_after = Some(gap);
+            self
+        }
+        /// Absolute deadline by the engine's clock, armed beside the ones in event time.
+        #[must_use]
+        pub fn timeout(mut self, after: std::time::Duration) -> Self {
+            self.$($path.)?timeout = Some(after);
+            self
+        }
+        /// Inactivity by the engine's clock, armed beside the ones in event time.
+        #[must_use]
+        pub fn idle_timeout(mut self, gap: std::time::Duration) -> Self {
+            self.$($path.)?idle_timeout = Some(gap);
+            self
+        }
+        /// A partial leaves this long after its first fragment, by the engine's clock, reason
+        /// `latency`, whatever `on_expire` says.
+        #[must_use]
+        pub fn flush_after(mut self, after: std::time::Duration) -> Self {
+            self.$($path.)?flush_after = Some(after);
+            self
+        }
+        /// What happens at a deadline.
+        #[must_use]
+        pub fn on_expire(mut self, on: crate::policy::OnExpire) -> Self {
+            self.$($path.)?on_expire = on;
+            self
+        }
+        /// What stays of a key that has left, for whatever reason.
+        #[must_use]
+        pub fn on_complete(mut self, after: crate::policy::After) -> Self {
+            self.$($path.)?after = after;
+            self
+        }
+        /// What happens to new fragments of a key that has left.
+        #[must_use]
+        pub fn on_late(mut self, on: crate::policy::OnLate) -> Self {
+            self.$($path.)?on_late = on;
+            self
+        }
+        /// What happens to copies of a fragment.
+        #[must_use]
+        pub fn on_duplicate(mut self, on: crate::policy::OnDuplicate) -> Self {
+            self.$($path.)?on_duplicate = on;
+            self
+        }
+        /// What happens to rows without a key.
+        #[must_use]
+        pub fn on_unkeyed(mut self, on: crate::policy::OnUnkeyed) -> Self {
+            self.$($path.)?on_unkeyed = on;
+            self
+        }
+        /// What happens to open keys at the end of input.
+        #[must_use]
+        pub fn on_end(mut self, on: crate::policy::OnEnd) -> Self {
+            self.$($path.)?on_end = on;
+            self
+        }
+        /// At most `n` open keys.
+        #[must_use]
+        pub fn max_keys(mut self, n: u64) -> Self {
+            self.$($path.)?max_keys = Some(n);
+            self
+        }
+        /// At most `n` bytes of open keys.
+        #[must_use]
+        pub fn max_bytes(mut self, n: u64) -> Self {
+            self.$($path.)?max_bytes = Some(n);
+            self
+        }
+        /// At most `n` fragments held.
+        #[must_use]
+        pub fn max_items(mut self, n: u64) -> Self {
+            self.$($path.)?max_items = Some(n);
+            self
+        }
+        /// A key that reaches `n` fragments leaves, reason `capacity`.
+        #[must_use]
+        pub fn max_key_items(mut self, n: u64) -> Self {
+            self.$($path.)?max_key_items = Some(n);
+            self
+        }
+        /// A key whose state reaches `n` bytes leaves, reason `capacity`.
+        #[must_use]
+        pub fn max_key_bytes(mut self, n: u64) -> Self {
+            self.$($path.)?max_key_bytes = Some(n);
+            self
+        }
+        /// At most `per_second` new keys a second, `burst` at once, by the engine's clock; others
+        /// are dead letters, cause `refused_key`.
+        #[must_use]
+        pub fn new_keys(mut self, per_second: u32, burst: u32) -> Self {
+            self.$($path.)?new_keys = Some(crate::policy::NewKeys { per_second, burst });
+            self
+        }
+        /// What happens at a limit.
+        #[must_use]
+        pub fn on_limit(mut self, on: crate::policy::OnLimit) -> Self {
+            self.$($path.)?on_limit = on;
+            self
+        }
+        /// At most `n` tombstones; over it the oldest goes, counted.
+        #[must_use]
+        pub fn max_tombstones(mut self, n: u64) -> Self {
+            self.$($path.)?max_tombstones = n;
+            self
+        }
+        /// Numbers of variables and bounds above `n` make a row a dead letter, cause `type`.
+        #[must_use]
+        pub fn max_index(mut self, n: u32) -> Self {
+            self.$($path.)?max_index = n;
+            self
+        }
+    };
+}
+pub(crate) use policy_words;
+
+/// The words that are also fields.
+impl Policy {
+    policy_words!();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pair() -> Policy {
+        Policy::new(Require::all(["a", "b"]))
+    }
+
+    /// Row 121.
+    #[test]
+    fn b078_a_policy_under_which_keys_never_leave_is_refused() {
+        let endless = pair().on_end(OnEnd::Keep);
+        assert_eq!(endless.validate(), Err(vec![PolicyFault::NeverLeaves]));
+        assert!(endless.clone().max_keys(1).validate().is_ok());
+        assert!(endless.clone().expire_after(Duration::ZERO).validate().is_ok());
+        assert!(pair().validate().is_ok());
+        let text = "no deadline and no limit: on an endless input, keys that are never completed are held for ever";
+        assert!(pair().warnings().iter().any(|w| w == text));
+    }
+
+    /// Row 109.
+    #[test]
+    fn every_fault_is_found_at_once() {
+        let p = Policy::new(Require::new())
+            .max_keys(0)
+            .new_keys(0, 1)
+            .on_late(OnLate::Correct)
+            .on_expire(OnExpire::Extend { times: 0, then: Then::Drop });
+        let faults = Policy { durable: false, ..p }.validate().unwrap_err();
+        let golden = [
+            "`all()` names nothing; give it at least one variable or rule",
+            "`max_keys` is 0, so nothing could pass; leave it out or give at least 1",
+            "`new_keys` is 0, so nothing could pass; leave it out or give at least 1",
+            "`on_late` corrects results, so states must outlive them; give `.durable(save, load)`",
+            "`on_expire extend` is 0, so nothing could pass; leave it out or give at least 1",
+        ];
+        assert_eq!(faults.iter().map(ToString::to_string).collect::<Vec<_>>(), golden);
+    }
+
+    /// Rows 109, 265.
+    #[test]
+    fn what_depends_on_the_schedule_is_named() {
+        assert!(pair().expire_after(Duration::from_secs(1)).schedule_dependent().is_empty());
+        let p = pair().new_keys(10, 5).timeout(Duration::from_secs(1)).max_keys(3);
+        let named = ["new-key gate", "timeout", "key limit, when it is reached"];
+        assert_eq!(p.schedule_dependent(), named);
+        let words = p.describe().policy;
+        assert_eq!(words["new_keys"], "10 a second, 5 at once");
+        assert_eq!(words["require"], "all(a, b)");
+    }
+}

@@ -1,0 +1,329 @@
+//! What is remembered of keys that have left: a bounded table of tombstones, oldest out first.
+
+use crate::index::{CELL, Index};
+use crate::need::{Need, Seen};
+use crate::purse::Purse;
+use crate::set::Bits;
+use crate::table::{More, Tail};
+use crate::timers::{Entry, Timers};
+use flux_io_core::Reason;
+use std::collections::VecDeque;
+
+/// A tombstone.
+#[derive(Debug)]
+pub(crate) struct Tomb<K> {
+    /// The key; `None` while the row is free.
+    pub(crate) key: Option<K>,
+    pub(crate) tag: u32,
+    /// Counts the row's lives.
+    pub(crate) life: u32,
+    /// Bits 0 to 63 of the variables counted, late ones included.
+    pub(crate) mask: u64,
+    pub(crate) generation: u32,
+    /// Fragments it left with.
+    pub(crate) fragments: u32,
+    /// New fragments since.
+    pub(crate) late: u32,
+    /// Why it left.
+    pub(crate) reason: Reason,
+    /// Whether a result was emitted.
+    pub(crate) emitted: bool,
+    /// When it is over, as an ordered event time.
+    pub(crate) dies: u64,
+    pub(crate) bounds: [u32; 2],
+    pub(crate) more: Option<Box<More>>,
+    /// The state it left with, written by the accumulator; kept for corrections.
+    pub(crate) saved: Option<Box<[u8]>>,
+}
+
+impl<K> Tomb<K> {
+    /// What is known of the key now.
+    pub(crate) fn seen(&self, need: &Need) -> Seen<'_> {
+        let rest: &[u64] = self.more.as_ref().map_or(&[], |m| m.words.as_slice());
+        let bits = Bits { first: self.mask, rest };
+        let n = need.bounds();
+        let bounds = if n <= 2 {
+            &self.bounds[..n]
+        } else {
+            self.more.as_ref().map_or(&[][..], |m| &m.bounds)
+        };
+        Seen { bits, vars: bits.count(), fragments: self.fragments + self.late, bounds }
+    }
+
+    /// Lends the set, bounds and identities to a tail, so that one piece of code writes them.
+    pub(crate) fn with_tail<R>(&mut self, act: impl FnOnce(&mut Tail, &mut u64) -> R) -> R {
+        let mut tail = Tail { bounds: self.bounds, more: self.more.take(), ..Tail::default() };
+        let r = act(&mut tail, &mut self.mask);
+        self.bounds = tail.bounds;
+        self.more = tail.more;
+        r
+    }
+
+    /// Heap bytes behind it, the key's aside.
+    fn heap_bytes(&self) -> u64 {
+        let more = self.more.as_deref().map_or(0, |m| {
+            size_of::<More>() + m.words.bytes() + m.bounds.len() * 4 + m.ids.len() * 64 / 3
+        });
+        (more + self.saved.as_ref().map_or(0, |s| s.len())) as u64
+    }
+}
+
+/// The tombstones of one instance.
+#[derive(Debug)]
+pub(crate) struct Tombs<K> {
+    index: Index,
+    rows: Vec<Tomb<K>>,
+    free: Vec<u32>,
+    /// Oldest first; entries of tombstones that are gone are dropped where they are met.
+    queue: VecDeque<(u32, u32)>,
+    deaths: Timers,
+    len: usize,
+    max: u64,
+    heap: u64,
+    key_heap: fn(&K) -> usize,
+    /// Tombstones that had to go before their time.
+    pub(crate) evicted: u64,
+}
+
+/// Entries of the queue that are never worth a sweep.
+const FEW: usize = 64;
+
+impl<K> Tombs<K> {
+    /// Room for at most `max`.
+    pub(crate) fn new(max: u64, key_heap: fn(&K) -> usize) -> Self {
+        Self {
+            index: Index::default(),
+            rows: Vec::new(),
+            free: Vec::new(),
+            queue: VecDeque::new(),
+            deaths: Timers::default(),
+            len: 0,
+            max,
+            heap: 0,
+            key_heap,
+            evicted: 0,
+        }
+    }
+
+    /// Bytes of one row with its places in queue, free list and timers.
+    const fn row_bytes() -> u64 {
+        (size_of::<Tomb<K>>() + 4 + 2 * size_of::<(u32, u32)>() + 2 * size_of::<Entry>()) as u64
+    }
+
+    /// Tombstones kept.
+    pub(crate) const fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Asks for the cell of `tag`.
+    #[inline(always)]
+    pub(crate) fn prefetch(&self, tag: u32) {
+        self.index.prefetch(tag);
+    }
+
+    /// The row of the key that `is` accepts.
+    pub(crate) fn find(&self, tag: u32, is: impl Fn(&K) -> bool) -> u32 {
+        let holds =
+            |s: u32| self.rows.get(s as usize).is_some_and(|t| t.key.as_ref().is_some_and(&is));
+        self.index.find(tag, holds)
+    }
+
+    /// A tombstone to read.
+    pub(crate) fn get(&self, row: u32) -> &Tomb<K> {
+        &self.rows[row as usize]
+    }
+
+    /// A tombstone to add to; what it grew by is owed.
+    pub(crate) fn change<R>(
+        &mut self,
+        row: u32,
+        purse: &mut Purse,
+        act: impl FnOnce(&mut Tomb<K>) -> R,
+    ) -> R {
+        let tomb = &mut self.rows[row as usize];
+        let before = tomb.heap_bytes();
+        let r = act(tomb);
+        let after = tomb.heap_bytes();
+        self.heap = self.heap + after - before;
+        if after >= before {
+            _ = purse.owe(after - before);
+        } else {
+            purse.release(before - after);
+        }
+        r
+    }
+
+    /// Keeps a tombstone; the oldest go while there are too many or the budget refuses. One that
+    /// cannot be kept at all counts as evicted too.
+    pub(crate) fn insert(&mut self, tomb: Tomb<K>, purse: &mut Purse) {
+        while self.len as u64 >= self.max {
+            if !self.evict_oldest(purse) {
+                self.evicted += 1;
+                return;
+            }
+        }
+        let heap = tomb.heap_bytes() + tomb.key.as_ref().map_or(0, self.key_heap) as u64;
+        while !(self.make_room(purse) && purse.charge(heap)) {
+            if !self.evict_oldest(purse) {
+                self.evicted += 1;
+                return;
+            }
+        }
+        self.heap += heap;
+        self.put(tomb);
+    }
+
+    fn put(&mut self, tomb: Tomb<K>) {
+        let (tag, dies) = (tomb.tag, tomb.dies);
+        let row = match self.free.pop() {
+            Some(row) => {
+                let life = self.rows[row as usize].life;
+                self.rows[row as usize] = Tomb { life, ..tomb };
+                row
+            }
+            None => {
+                self.rows.push(Tomb { life: 0, ..tomb });
+                (self.rows.len() - 1) as u32
+            }
+        };
+        let life = self.rows[row as usize].life;
+        self.index.insert(tag, row);
+        self.len += 1;
+        if dies < u64::MAX {
+            self.deaths.push(Entry { at: dies, slot: row, life });
+        }
+        if self.queue.len() > 2 * self.len + FEW {
+            let rows = &self.rows;
+            self.queue.retain(|(r, l)| rows[*r as usize].life == *l);
+        }
+        self.queue.push_back((row, life));
+    }
+
+    fn make_room(&mut self, purse: &mut Purse) -> bool {
+        if !self.index.roomy() {
+            let old = self.index.capacity() as u64 * CELL;
+            if purse.charge(old * 2) {
+                self.index.grow();
+                purse.release(old);
+            } else if !self.index.fits() {
+                return false;
+            }
+        }
+        let len = self.rows.len();
+        if !self.free.is_empty() || len < self.rows.capacity() {
+            return true;
+        }
+        let steps = [(len * 2).max(16), len + len / 4 + 1];
+        let Some(to) = steps.into_iter().find(|n| purse.charge(*n as u64 * Self::row_bytes()))
+        else {
+            return false;
+        };
+        let held = self.rows.capacity() as u64;
+        self.rows.reserve_exact(to - len);
+        self.free.reserve_exact(to);
+        purse.release(held * Self::row_bytes());
+        true
+    }
+
+    fn evict_oldest(&mut self, purse: &mut Purse) -> bool {
+        while let Some((row, life)) = self.queue.pop_front() {
+            if self.rows[row as usize].life == life {
+                _ = self.take(row, purse);
+                self.evicted += 1;
+                return true;
+            }
+        }
+        false
+    }
+
+    /// Takes a tombstone out.
+    pub(crate) fn take(&mut self, row: u32, purse: &mut Purse) -> Option<Tomb<K>> {
+        let t = &mut self.rows[row as usize];
+        let heap = t.heap_bytes() + t.key.as_ref().map_or(0, self.key_heap) as u64;
+        let out =
+            Tomb { key: Some(t.key.take()?), more: t.more.take(), saved: t.saved.take(), ..*t };
+        t.life = t.life.wrapping_add(1);
+        self.index.remove(out.tag, row);
+        self.free.push(row);
+        self.len -= 1;
+        self.heap = self.heap.saturating_sub(heap);
+        purse.release(heap);
+        Some(out)
+    }
+
+    /// Ends the tombstones whose time is over at the watermark `to`.
+    #[inline]
+    pub(crate) fn bury(&mut self, to: u64, scratch: &mut Vec<Entry>, purse: &mut Purse) {
+        scratch.clear();
+        self.deaths.advance(to, scratch);
+        for e in scratch.drain(..) {
+            if self.rows[e.slot as usize].life == e.life {
+                _ = self.take(e.slot, purse);
+            }
+        }
+        let rows = &self.rows;
+        self.deaths.sweep(self.len, |e| rows[e.slot as usize].life == e.life);
+    }
+
+    /// All tombstones, oldest first.
+    pub(crate) fn by_age(&self) -> impl Iterator<Item = &Tomb<K>> {
+        let row = |(r, l): &(u32, u32)| Some(&self.rows[*r as usize]).filter(|t| t.life == *l);
+        self.queue.iter().filter_map(row)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tomb(key: u32, dies: u64) -> Tomb<u32> {
+        Tomb {
+            key: Some(key),
+            tag: key,
+            life: 0,
+            mask: 1,
+            generation: 0,
+            fragments: 1,
+            late: 0,
+            reason: Reason::Complete,
+            emitted: true,
+            dies,
+            bounds: [0; 2],
+            more: None,
+            saved: None,
+        }
+    }
+
+    fn keys(t: &Tombs<u32>) -> Vec<u32> {
+        t.by_age().filter_map(|t| t.key).collect()
+    }
+
+    #[test]
+    fn the_oldest_goes_first_and_is_counted() {
+        let (mut t, mut purse) = (Tombs::new(3, |_| 0), Purse::default());
+        for k in 0..5 {
+            t.insert(tomb(k, u64::MAX), &mut purse);
+        }
+        assert_eq!((keys(&t), t.evicted, t.len()), (vec![2, 3, 4], 2, 3));
+        let row = t.find(3, |k| *k == 3);
+        assert_eq!(t.take(row, &mut purse).and_then(|t| t.key), Some(3));
+        t.insert(tomb(9, u64::MAX), &mut purse);
+        assert_eq!((keys(&t), t.evicted), (vec![2, 4, 9], 2));
+        assert_eq!(t.find(3, |k| *k == 3), crate::index::NONE);
+        let mut none = Tombs::new(0, |_| 0);
+        none.insert(tomb(1, u64::MAX), &mut purse);
+        assert_eq!((none.len(), none.evicted), (0, 1));
+    }
+
+    #[test]
+    fn tombstones_end_at_their_time() {
+        let (mut t, mut purse) = (Tombs::new(100, |_| 0), Purse::default());
+        for k in 0..50 {
+            t.insert(tomb(k, 100 + u64::from(k)), &mut purse);
+        }
+        t.bury(109, &mut Vec::new(), &mut purse);
+        assert_eq!((t.len(), t.evicted, keys(&t)[0]), (40, 0, 10));
+        t.bury(1_000, &mut Vec::new(), &mut purse);
+        assert_eq!(t.len(), 0);
+    }
+}
