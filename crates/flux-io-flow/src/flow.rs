@@ -249,7 +249,12 @@ impl<'env, C: Column, K> Flow<'env, C, K> {
     pub fn on_error(mut self, on_error: OnError) -> Self {
         match self.ops.last_mut() {
             Some(op) => op.on_error = on_error,
-            None => self.node(|n| n.on_error = on_error),
+            None => self.node(|n| {
+                n.on_error = on_error;
+                if let [own] = n.operators.as_mut_slice() {
+                    own.on_error = on_error;
+                }
+            }),
         }
         self
     }
@@ -394,17 +399,11 @@ fn segment_node<C: Column>(ops: &[OpDraft], outs: Vec<ColumnType>) -> StageNode 
     let ins = vec![ColumnType::of::<C>()];
     let mut node = StageNode::new(names.join("+"), StageKind::Transform, ins, outs);
     node.hints = joint_hints(ops);
-    match ops {
-        [op] => {
-            node.on_error = op.on_error;
-            node.params.insert("word".to_owned(), op.word.to_owned());
-        }
-        _ => {
-            let data =
-                |o: &OpDraft| Operator { name: o.name.clone(), word: o.word, on_error: o.on_error };
-            node.operators = ops.iter().map(data).collect();
-        }
+    if let [op] = ops {
+        node.on_error = op.on_error;
     }
+    let data = |o: &OpDraft| Operator { name: o.name.clone(), word: o.word, on_error: o.on_error };
+    node.operators = ops.iter().map(data).collect();
     node
 }
 
