@@ -104,7 +104,7 @@ fn write(g: &Graph, t: &mut String) -> std::fmt::Result {
     let budget = g.budget.as_ref().map_or_else(|| "none".to_owned(), |b| format!("{b:?}"));
     writeln!(t, "  batches of {} rows; memory budget: {budget}", g.max_rows)?;
     let (fused, bytes) = (d.fusion_count, d.buffer_bytes_max);
-    writeln!(t, "  {fused} operators fused away; full edges hold at most {bytes} bytes")?;
+    writeln!(t, "  operators fused away: {fused}; full edges hold at most {bytes} bytes")?;
     if d.latency_window > Duration::ZERO {
         writeln!(t, "  batching holds a row for at most {:?}", d.latency_window)?;
     }
@@ -152,7 +152,7 @@ fn stage(n: &StageNode, t: &mut String) -> std::fmt::Result {
         writeln!(t, "    on error: {}", policy(n.on_error))?;
     }
     if n.parallelism != Parallelism::Sequential {
-        writeln!(t, "    parallelism: {:?}", n.parallelism)?;
+        writeln!(t, "    {}", instances(n.parallelism))?;
     }
     for (k, v) in &n.params {
         writeln!(t, "    {k} = {v}")?;
@@ -183,6 +183,16 @@ fn hints(n: &StageNode, t: &mut String) -> std::fmt::Result {
         said.push(format!("prefers engine {e}"));
     }
     if said.is_empty() { Ok(()) } else { writeln!(t, "    declared: {}", said.join(", ")) }
+}
+
+/// How many instances, in words.
+pub(crate) fn instances(p: Parallelism) -> String {
+    match p {
+        Parallelism::Sequential => "1 instance".to_owned(),
+        Parallelism::Fixed(n) => format!("{n} instances"),
+        Parallelism::CpuBound => "1 instance a worker".to_owned(),
+        Parallelism::IoBound => "4 instances a worker".to_owned(),
+    }
 }
 
 /// An error policy in words.

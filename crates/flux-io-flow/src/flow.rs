@@ -9,8 +9,9 @@ use crate::kernel::{
 use crate::segment::Segment;
 use crate::stages::Pass;
 use flux_io_core::{
-    Body, ChannelDescriptor, ChannelOrdering, Column, ColumnType, Erased, Hints, Node, OnError,
-    Operator, Parallelism, Route, RowError, StageKind, StageNode, Validator, WhenFull,
+    Body, BufferPolicy, ChannelDescriptor, ChannelOrdering, Column, ColumnType, Erased, Hints,
+    Node, OnError, Operator, Parallelism, Route, RowError, StageKind, StageNode, Validator,
+    WhenFull,
 };
 use std::fmt;
 use std::marker::PhantomData;
@@ -29,6 +30,8 @@ pub struct Flow<'env, C: Column, K> {
     pub(crate) at: (usize, usize),
     kernel: K,
     ops: Vec<OpDraft>,
+    /// Buffer in front of the open segment.
+    in_buffer: Option<BufferPolicy>,
     column: PhantomData<fn() -> C>,
 }
 
@@ -131,7 +134,7 @@ chain!(
 impl<'env, C: Column> Flow<'env, C, Raw> {
     /// The flow behind an output port that is of column `C`.
     pub(crate) fn behind(draft: Shared<'env>, at: (usize, usize)) -> Self {
-        Self { draft, at, kernel: Raw, ops: Vec::new(), column: PhantomData }
+        Self { draft, at, kernel: Raw, ops: Vec::new(), in_buffer: None, column: PhantomData }
     }
 }
 
@@ -144,8 +147,8 @@ impl<'env, C: Column, K> Flow<'env, C, K> {
         wrap: impl FnOnce(K) -> K2,
     ) -> Next<'env, C, K2> {
         self.ops.push(OpDraft::new(name, word));
-        let Self { draft, at, kernel, ops, column } = self;
-        K2::Room::settle(Flow { draft, at, kernel: wrap(kernel), ops, column })
+        let Self { draft, at, kernel, ops, in_buffer, column } = self;
+        K2::Room::settle(Flow { draft, at, kernel: wrap(kernel), ops, in_buffer, column })
     }
 
     /// Every row becomes `f(row)`.
@@ -268,6 +271,18 @@ impl<'env, C: Column, K> Flow<'env, C, K> {
         self
     }
 
+    /// The buffer in front of it: batches, and what happens when they are all taken. Beats the
+    /// plan's; a buffer given to the edge itself with [`Flow::buffer`] beats both (B98).
+    pub fn input_buffer(mut self, capacity: usize, when_full: WhenFull) -> Self {
+        let policy = BufferPolicy { capacity, when_full };
+        if self.ops.is_empty() {
+            self.node(|n| n.buffer = Some(policy));
+        } else {
+            self.in_buffer = Some(policy);
+        }
+        self
+    }
+
     /// Declares it pure: same output for the same input, no side effect.
     pub fn pure(self) -> Self {
         self.hint(|h| h.pure = true)
@@ -288,12 +303,13 @@ impl<'env, C: Column, K: Chain<C> + 'env> Flow<'env, C, K> {
         parallelism: Option<Parallelism>,
         body: impl FnOnce(K, &Place<'_>, Vec<String>, Vec<OnError>) -> Body<'env> + 'env,
     ) -> Flow<'env, K::Col, Raw> {
-        let Self { draft, at, kernel, ops, .. } = self;
+        let Self { draft, at, kernel, ops, in_buffer, .. } = self;
         if ops.is_empty() {
             // `Raw`: its column is `C`, and the type says so only to the compiler.
             return Flow::behind(draft, at);
         }
         let mut node = segment_node::<C>(&ops, vec![ColumnType::of::<K::Col>()]);
+        node.buffer = in_buffer;
         node.scalable = parallelism.is_some();
         node.parallelism = parallelism.unwrap_or_default();
         let route = if node.scalable { Route::RoundRobin } else { Route::Forward };
@@ -378,9 +394,10 @@ impl<'env, C: Column, K: 'env> Flow<'env, C, K> {
         body: impl FnOnce(K, Operators) -> Box<dyn Node + 'env> + 'env,
     ) -> Shared<'env> {
         self.ops.push(op);
-        let Self { draft, at, kernel, ops, .. } = self;
+        let Self { draft, at, kernel, ops, in_buffer, .. } = self;
         let mut node = segment_node::<C>(&ops, Vec::new());
         node.kind = StageKind::Sink;
+        node.buffer = in_buffer;
         let (names, on) = split_ops(&ops);
         let make: MakeBody<'env> =
             Box::new(move |_| Body::One(body(kernel, Operators { names, on })));

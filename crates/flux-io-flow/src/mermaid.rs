@@ -1,5 +1,6 @@
 //! A graph as a Mermaid flow chart, for documents and terminals that draw.
 
+use crate::explain::instances;
 use flux_io_core::{Graph, GraphEdge, Route, StageKind, StageNode};
 use std::fmt::Write;
 
@@ -46,10 +47,10 @@ fn escape(text: &str) -> String {
 }
 
 fn arrow(g: &Graph, e: &GraphEdge) -> String {
-    let instances = g.nodes.get(e.to.0).map(|n| n.parallelism);
-    match (e.channel.route, instances) {
-        (Route::Hash, Some(p)) => format!("-->|by key, {p:?}|"),
-        (Route::RoundRobin, Some(p)) => format!("-->|in turn, {p:?}|"),
-        _ => "-->".to_owned(),
+    let to = g.nodes.get(e.to.0).map_or_else(String::new, |n| instances(n.parallelism));
+    match e.channel.route {
+        Route::Hash => format!("-->|by key: {to}|"),
+        Route::RoundRobin => format!("-->|in turn: {to}|"),
+        Route::Forward => "-->".to_owned(),
     }
 }

@@ -50,6 +50,11 @@ impl Found {
     }
 }
 
+/// The place of a fault that is nowhere in particular.
+fn plan_wide() -> Vec<String> {
+    vec!["the plan".to_owned()]
+}
+
 /// Checks a graph; `dead_letters` is the stage that takes them, which has no edge.
 ///
 /// # Errors

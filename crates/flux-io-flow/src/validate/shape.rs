@@ -1,6 +1,6 @@
 //! Names, connectivity, cycles, types: what makes a graph a flow.
 
-use super::Found;
+use super::{Found, plan_wide};
 use flux_io_core::{Graph, GraphEdge, StageKind, StageNode};
 use std::collections::BTreeMap;
 
@@ -35,7 +35,7 @@ pub(super) fn names(g: &Graph, found: &mut Found) {
 pub(super) fn sources(g: &Graph, found: &mut Found) {
     if !g.nodes.iter().any(|n| n.kind == StageKind::Source) {
         let what = "the plan has no source".to_owned();
-        found.at("P003", Vec::new(), what, "start with `.source(name, ..)`");
+        found.at("P003", plan_wide(), what, "start with `.source(name, ..)`");
     }
 }
 

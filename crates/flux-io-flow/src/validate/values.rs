@@ -1,6 +1,6 @@
 //! Numbers and policies that cannot work.
 
-use super::Found;
+use super::{Found, plan_wide};
 use flux_io_core::{
     AccumulationDescriptor, ChannelOrdering, Graph, GraphEdge, OnError, Parallelism, Route,
     StageKind, WhenFull,
@@ -10,11 +10,11 @@ use flux_io_core::{
 pub(super) fn capacities(g: &Graph, found: &mut Found) {
     let fix = "give at least 1";
     if g.max_rows == 0 {
-        found.at("P007", Vec::new(), "batches of the plan hold 0 rows".to_owned(), fix);
+        found.at("P007", plan_wide(), "batches of the plan hold 0 rows".to_owned(), fix);
     }
     if g.buffer.capacity == 0 {
         let what = "the plan's buffer holds 0 batches".to_owned();
-        found.at("P007", Vec::new(), what, fix);
+        found.at("P007", plan_wide(), what, fix);
     }
     for (i, n) in g.nodes.iter().enumerate() {
         if n.buffer.is_some_and(|b| b.capacity == 0) {
