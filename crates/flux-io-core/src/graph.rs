@@ -130,8 +130,8 @@ pub struct StageNode {
     pub name: String,
     /// What it is.
     pub kind: StageKind,
-    /// Fused operators, in order; empty for a single stage. Each has an error policy of its own;
-    /// the policy of a stage with several is [`OnError::Fail`], and it fails when one of them says so.
+    /// Fused operators, in order; none or one for a single stage. Each has an error policy of its
+    /// own and answers it; a stage with several is [`OnError::Fail`], and fails when one says so.
     pub operators: Vec<Operator>,
     /// Columns of its input ports.
     pub ins: Vec<ColumnType>,

@@ -9,8 +9,9 @@ use crate::kernel::{
 use crate::segment::Segment;
 use crate::stages::Pass;
 use flux_io_core::{
-    Body, ChannelDescriptor, ChannelOrdering, Column, ColumnType, Erased, Hints, Node, OnError,
-    Operator, Parallelism, Route, RowError, StageKind, StageNode, Validator, WhenFull,
+    Body, BufferPolicy, ChannelDescriptor, ChannelOrdering, Column, ColumnType, Erased, Hints,
+    Node, OnError, Operator, Parallelism, Route, RowError, StageKind, StageNode, Validator,
+    WhenFull,
 };
 use std::fmt;
 use std::marker::PhantomData;
@@ -29,6 +30,8 @@ pub struct Flow<'env, C: Column, K> {
     pub(crate) at: (usize, usize),
     kernel: K,
     ops: Vec<OpDraft>,
+    /// Buffer in front of the open segment.
+    in_buffer: Option<BufferPolicy>,
     column: PhantomData<fn() -> C>,
 }
 
@@ -131,7 +134,7 @@ chain!(
 impl<'env, C: Column> Flow<'env, C, Raw> {
     /// The flow behind an output port that is of column `C`.
     pub(crate) fn behind(draft: Shared<'env>, at: (usize, usize)) -> Self {
-        Self { draft, at, kernel: Raw, ops: Vec::new(), column: PhantomData }
+        Self { draft, at, kernel: Raw, ops: Vec::new(), in_buffer: None, column: PhantomData }
     }
 }
 
@@ -144,8 +147,8 @@ impl<'env, C: Column, K> Flow<'env, C, K> {
         wrap: impl FnOnce(K) -> K2,
     ) -> Next<'env, C, K2> {
         self.ops.push(OpDraft::new(name, word));
-        let Self { draft, at, kernel, ops, column } = self;
-        K2::Room::settle(Flow { draft, at, kernel: wrap(kernel), ops, column })
+        let Self { draft, at, kernel, ops, in_buffer, column } = self;
+        K2::Room::settle(Flow { draft, at, kernel: wrap(kernel), ops, in_buffer, column })
     }
 
     /// Every row becomes `f(row)`.
@@ -249,7 +252,12 @@ impl<'env, C: Column, K> Flow<'env, C, K> {
     pub fn on_error(mut self, on_error: OnError) -> Self {
         match self.ops.last_mut() {
             Some(op) => op.on_error = on_error,
-            None => self.node(|n| n.on_error = on_error),
+            None => self.node(|n| {
+                n.on_error = on_error;
+                if let [own] = n.operators.as_mut_slice() {
+                    own.on_error = on_error;
+                }
+            }),
         }
         self
     }
@@ -259,6 +267,18 @@ impl<'env, C: Column, K> Flow<'env, C, K> {
         match self.ops.last_mut() {
             Some(op) => declare(&mut op.hints),
             None => self.node(|n| declare(&mut n.hints)),
+        }
+        self
+    }
+
+    /// The buffer in front of it: batches, and what happens when they are all taken. Beats the
+    /// plan's; a buffer given to the edge itself with [`Flow::buffer`] beats both (B98).
+    pub fn input_buffer(mut self, capacity: usize, when_full: WhenFull) -> Self {
+        let policy = BufferPolicy { capacity, when_full };
+        if self.ops.is_empty() {
+            self.node(|n| n.buffer = Some(policy));
+        } else {
+            self.in_buffer = Some(policy);
         }
         self
     }
@@ -283,12 +303,13 @@ impl<'env, C: Column, K: Chain<C> + 'env> Flow<'env, C, K> {
         parallelism: Option<Parallelism>,
         body: impl FnOnce(K, &Place<'_>, Vec<String>, Vec<OnError>) -> Body<'env> + 'env,
     ) -> Flow<'env, K::Col, Raw> {
-        let Self { draft, at, kernel, ops, .. } = self;
+        let Self { draft, at, kernel, ops, in_buffer, .. } = self;
         if ops.is_empty() {
             // `Raw`: its column is `C`, and the type says so only to the compiler.
             return Flow::behind(draft, at);
         }
         let mut node = segment_node::<C>(&ops, vec![ColumnType::of::<K::Col>()]);
+        node.buffer = in_buffer;
         node.scalable = parallelism.is_some();
         node.parallelism = parallelism.unwrap_or_default();
         let route = if node.scalable { Route::RoundRobin } else { Route::Forward };
@@ -373,9 +394,10 @@ impl<'env, C: Column, K: 'env> Flow<'env, C, K> {
         body: impl FnOnce(K, Operators) -> Box<dyn Node + 'env> + 'env,
     ) -> Shared<'env> {
         self.ops.push(op);
-        let Self { draft, at, kernel, ops, .. } = self;
+        let Self { draft, at, kernel, ops, in_buffer, .. } = self;
         let mut node = segment_node::<C>(&ops, Vec::new());
         node.kind = StageKind::Sink;
+        node.buffer = in_buffer;
         let (names, on) = split_ops(&ops);
         let make: MakeBody<'env> =
             Box::new(move |_| Body::One(body(kernel, Operators { names, on })));
@@ -394,17 +416,11 @@ fn segment_node<C: Column>(ops: &[OpDraft], outs: Vec<ColumnType>) -> StageNode 
     let ins = vec![ColumnType::of::<C>()];
     let mut node = StageNode::new(names.join("+"), StageKind::Transform, ins, outs);
     node.hints = joint_hints(ops);
-    match ops {
-        [op] => {
-            node.on_error = op.on_error;
-            node.params.insert("word".to_owned(), op.word.to_owned());
-        }
-        _ => {
-            let data =
-                |o: &OpDraft| Operator { name: o.name.clone(), word: o.word, on_error: o.on_error };
-            node.operators = ops.iter().map(data).collect();
-        }
+    if let [op] = ops {
+        node.on_error = op.on_error;
     }
+    let data = |o: &OpDraft| Operator { name: o.name.clone(), word: o.word, on_error: o.on_error };
+    node.operators = ops.iter().map(data).collect();
     node
 }
 

@@ -3,7 +3,12 @@
 use crate::draft::Place;
 use crate::flow::{Chain, Flow};
 use crate::kernel::{Kernel, Raw};
+<<<<<<< HEAD
 use crate::stages::{Discard, KeyRows};
+=======
+use crate::stages::KeyRows;
+use crate::words::transform;
+>>>>>>> flow
 use flux_io_core::{
     Always, AlwaysBytes, AlwaysStr, Body, ByBytes, ByStr, ByValue, ByteColumn, Column, ColumnType,
     Erased, Hints, Key, KeyOf, Node, OnError, Route, Stage, StageKind, StageNode,
@@ -138,12 +143,7 @@ impl<'env, C: Column, K: Chain<C> + 'env> Flow<'env, C, K> {
         let make = Box::new(|p: &Place<'_>| {
             Body::One(Box::new(Erased(KeyRows::new(of, p.node.on_error))))
         });
-        let describe = |c| {
-            let mut n = StageNode::new(name, StageKind::Transform, vec![c], vec![c]);
-            n.params.insert("word".to_owned(), "key_by".to_owned());
-            n
-        };
-        let flow = self.then(describe, Route::Forward, make);
+        let flow = self.then(|c| transform(name, "key_by", c, c), Route::Forward, make);
         KeyedFlow { flow, key, column: PhantomData }
     }
 

@@ -56,11 +56,13 @@
 mod draft;
 mod drive;
 mod ended;
+mod explain;
 mod flow;
 mod fold;
 pub mod kernel;
 mod keyed;
 mod lower;
+mod mermaid;
 mod meta;
 mod pipeline;
 mod port;
@@ -71,6 +73,7 @@ mod words;
 
 pub use drive::ORIGINAL_BYTES;
 pub use ended::{Ended, Runnable};
+pub use explain::{Explain, PlanDiagnostics};
 pub use flow::{Chain, Flow};
 pub use fold::Value;
 pub use kernel::Raw;

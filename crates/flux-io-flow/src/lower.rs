@@ -2,7 +2,7 @@
 
 use crate::draft::{Draft, Place, Shared};
 use crate::validate::{PlanFaults, validate};
-use flux_io_core::{Body, ExecutionPlan, GiveUp, Graph, OnError};
+use flux_io_core::{Body, ExecutionPlan, GiveUp, Graph, OnError, StageKind};
 
 /// Validates what was described, runs the passes, validates again, makes the bodies.
 pub(crate) fn finish<'env>(draft: &Shared<'env>) -> Result<ExecutionPlan<'env>, PlanFaults> {
@@ -54,7 +54,7 @@ fn decide(graph: &mut Graph, track: &[bool]) {
         .nodes
         .iter()
         .zip(track)
-        .filter(|(n, t)| **t && !n.outs.is_empty())
+        .filter(|(n, t)| **t && n.kind != StageKind::Source)
         .map(|(n, _)| n.name.clone())
         .collect();
     for name in names {

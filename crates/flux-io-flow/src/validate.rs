@@ -1,10 +1,32 @@
 //! What is wrong with a graph: all faults at once, each with its place and the nearest fix.
+//!
+//! | code | fault |
+//! |---|---|
+//! | P001 | two stages or operators have one name |
+//! | P002 | an output leads nowhere |
+//! | P003 | there is no source |
+//! | P004 | stages form a cycle |
+//! | P005 | an orphan: nothing leads to an input, or to a stage |
+//! | P006 | an edge joins ports of different columns, or a port that is not there |
+//! | P007 | a buffer, batch or plan that holds nothing |
+//! | P008 | a buffer that drops rows where all rows are promised |
+//! | P009 | parallel instances of a stage that cannot be copied, or none at all |
+//! | P010 | an accumulator whose incomplete keys never leave |
+//! | P011 | a connector that needs an engine with a reactor (found by the engine) |
+//! | P012 | an empty name |
+//! | P013 | an option behind a stage that does not have it (found by the builder) |
+//! | P014 | flows of two pipelines are joined (found by the builder) |
+//! | P015 | a second sink for dead letters (found by the builder) |
+//! | P016 | a retry that never tries |
+
+mod shape;
+mod values;
 
 use flux_io_core::{Graph, PlanFault};
 use std::error::Error;
 use std::fmt;
 
-/// All faults of a description.
+/// All faults of a description, never none.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PlanFaults(pub Vec<PlanFault>);
 
@@ -18,11 +40,37 @@ impl fmt::Display for PlanFaults {
 
 impl Error for PlanFaults {}
 
-/// Checks a graph.
+/// Faults as they are found.
+#[derive(Debug, Default)]
+struct Found(Vec<PlanFault>);
+
+impl Found {
+    fn at(&mut self, code: &'static str, path: Vec<String>, what: String, fix: impl Into<String>) {
+        self.0.push(PlanFault { code, path, what, fix: fix.into() });
+    }
+}
+
+/// The place of a fault that is nowhere in particular.
+fn plan_wide() -> Vec<String> {
+    vec!["the plan".to_owned()]
+}
+
+/// Checks a graph; `dead_letters` is the stage that takes them, which has no edge.
 ///
 /// # Errors
-/// Every fault found.
+/// Every fault found, by code and then in the order of description.
 pub fn validate(graph: &Graph, dead_letters: Option<usize>) -> Result<(), PlanFaults> {
-    let _ = (graph, dead_letters);
-    Ok(())
+    let mut found = Found::default();
+    shape::names(graph, &mut found);
+    shape::sources(graph, &mut found);
+    shape::ports(graph, dead_letters, &mut found);
+    shape::cycles(graph, &mut found);
+    shape::columns(graph, &mut found);
+    values::capacities(graph, &mut found);
+    values::drops(graph, &mut found);
+    values::parallelism(graph, &mut found);
+    values::liveness(graph, &mut found);
+    values::retries(graph, &mut found);
+    found.0.sort_by_key(|f| f.code);
+    if found.0.is_empty() { Ok(()) } else { Err(PlanFaults(found.0)) }
 }

@@ -11,17 +11,20 @@ use crate::stages::{
     Batching, Discard, EventTime, FilterRows, Rebatch, SharedDisorder, ValidateRows,
 };
 use flux_io_core::{
-    Body, Column, ColumnType, Erased, ErasedSink, Node, Route, Sink, Stage, StageKind, StageNode,
-    Timestamp, Validator,
+    Body, Column, ColumnType, Erased, ErasedSink, Node, Operator, Route, Sink, Stage, StageKind,
+    StageNode, Timestamp, Validator,
 };
 use std::rc::Rc;
 use std::time::Duration;
 
-fn transform(name: &str, word: &str, c: ColumnType, out: ColumnType) -> StageNode {
+pub(crate) fn transform(
+    name: &str,
+    word: &'static str,
+    c: ColumnType,
+    out: ColumnType,
+) -> StageNode {
     let mut node = StageNode::new(name, StageKind::Transform, vec![c], vec![out]);
-    if !word.is_empty() {
-        node.params.insert("word".to_owned(), word.to_owned());
-    }
+    node.operators = vec![Operator { name: name.to_owned(), word, on_error: node.on_error }];
     node
 }
 
@@ -36,7 +39,7 @@ impl<'env, C: Column, K: Chain<C> + 'env> Flow<'env, C, K> {
         S: Stage<In = K::Col> + 'env,
     {
         let out = ColumnType::of::<S::Out>();
-        self.then(|c| transform(name, "", c, out), Route::Forward, Box::new(|_| one(stage)))
+        self.then(|c| transform(name, "stage", c, out), Route::Forward, Box::new(|_| one(stage)))
     }
 
     /// A node of the user's own with one input and one output of column `C2`: for what
@@ -45,7 +48,7 @@ impl<'env, C: Column, K: Chain<C> + 'env> Flow<'env, C, K> {
     pub fn node_of<C2: Column>(self, name: &str, node: impl Node + 'env) -> Flow<'env, C2, Raw> {
         let out = ColumnType::of::<C2>();
         let body = Box::new(|_: &Place<'_>| Body::One(Box::new(node)));
-        self.then(|c| transform(name, "", c, out), Route::Forward, body)
+        self.then(|c| transform(name, "node", c, out), Route::Forward, body)
     }
 
     /// Row views for which `f` holds stay. `filter` is faster where rows are values.
@@ -70,10 +73,12 @@ impl<'env, C: Column, K: Chain<C> + 'env> Flow<'env, C, K> {
     pub fn batch(self, name: &str, batching: Batching) -> Flow<'env, K::Col, Raw> {
         let describe = |c| {
             let mut n = transform(name, "batch", c, c);
-            n.params.insert("batching".to_owned(), format!("{batching:?}"));
             n.hints.stateful = true;
             if let Some(rows) = batching.rows() {
                 n.params.insert("rows".to_owned(), rows.to_string());
+            }
+            if let Some(linger) = batching.linger() {
+                n.params.insert("linger_ns".to_owned(), linger.as_nanos().to_string());
             }
             n
         };
@@ -138,7 +143,7 @@ impl<'env, C: Column> Flow<'env, C, Raw> {
     /// How much later, in event time, rows may come than rows with greater times. It belongs to
     /// the `event_time` before it.
     pub fn lag(self, lag: Duration) -> Self {
-        self.disorder("lag", lag, |d| d.lag = lag)
+        self.disorder("lag_ns", lag, |d| d.lag = lag)
     }
 
     /// After how long without a row, by the engine's clock, the flow is idle: it no longer holds
@@ -146,7 +151,7 @@ impl<'env, C: Column> Flow<'env, C, Raw> {
     /// before it, and makes it schedule-dependent.
     pub fn idle_after(self, idle_after: Duration) -> Self {
         self.node(|n| n.hints.schedule_dependent.push("idle timeout".to_owned()));
-        self.disorder("idle_after", idle_after, |d| d.idle_after = Some(idle_after))
+        self.disorder("idle_after_ns", idle_after, |d| d.idle_after = Some(idle_after))
     }
 
     fn disorder(self, word: &str, value: Duration, set: impl FnOnce(&mut crate::Disorder)) -> Self {
@@ -155,13 +160,16 @@ impl<'env, C: Column> Flow<'env, C, Raw> {
             Some(d) => {
                 set(&mut d.borrow_mut());
                 self.node(|n| {
-                    n.params.insert(word.to_owned(), format!("{value:?}"));
+                    n.params.insert(word.to_owned(), value.as_nanos().to_string());
                 });
             }
             None => self.draft.borrow_mut().fault(
                 "P013",
                 self.at.0,
-                format!("`{word}` stands behind a stage that gives no event times"),
+                format!(
+                    "`{}` stands behind a stage that gives no event times",
+                    &word[..word.len() - 3]
+                ),
                 "put it right behind `.event_time(name, |row| ..)`",
             ),
         }

@@ -1,9 +1,10 @@
 //! A stage of a plan, driven by hand, and everything that comes out of it.
+#![expect(clippy::expect_used, clippy::panic, reason = "a test kit fails by panicking")]
 
 use flux_io_core::{
-    AnyBatch, Batch, Body, ByHand, Column, ColumnType, Command, Control, Counts, ErrorClass,
-    ExecutionPlan, Filled, IoCx, Node, Out, Outbox, Parcel, Seq, Sink, Source, Stage, StageCx,
-    StageError, StageHome, Step, Timestamp, Uniform,
+    AnyBatch, Batch, Body, ByHand, Column, Command, Control, Counts, ExecutionPlan, Filled, IoCx,
+    Mark, Node, Out, Outbox, Parcel, Seq, Sink, Source, Stage, StageCx, StageError, StageHome,
+    Step, Timestamp, Uniform, push_mark,
 };
 use flux_io_flow::{Pipeline, Raw, Runnable};
 use std::marker::PhantomData;
@@ -27,6 +28,12 @@ pub(crate) fn nothing<C: Column>() -> Nothing<C> {
 
 /// A sink that takes everything.
 pub(crate) struct Hole<C>(PhantomData<fn() -> C>);
+
+impl<C> Default for Hole<C> {
+    fn default() -> Self {
+        Self(PhantomData)
+    }
+}
 
 impl<C: Column> Sink for Hole<C> {
     type Col = C;
@@ -55,6 +62,10 @@ pub(crate) struct Probe<C, T> {
     pub(crate) seen: Vec<Seen<T>>,
     /// Rows of each batch that came out.
     pub(crate) sizes: Vec<usize>,
+    /// Key hashes of the rows that came out, where they had any.
+    pub(crate) hashes: Vec<u64>,
+    /// The output stays open between inputs, as it does while input is there.
+    pub(crate) hold: bool,
     /// Most batches that waited in the output at once.
     pub(crate) most: usize,
     columns: PhantomData<fn() -> C>,
@@ -82,6 +93,7 @@ impl<C: Column, T: Clone + Send + 'static> Probe<C, T> {
 
     fn batch(&mut self, b: &mut Batch<Vec<T>>) {
         self.sizes.push(b.len());
+        self.hashes.append(&mut b.meta.hash);
         assert!(b.meta.marks.windows(2).all(|m| m[0].at <= m[1].at), "marks out of order");
         if let Seq::Rows { rows, .. } = &b.meta.seq {
             assert_eq!(rows.len(), b.len(), "law C1: one offset a row");
@@ -152,7 +164,7 @@ impl<C: Column, T: Clone + Send + 'static> Stage for Probe<C, T> {
         if matches!(step, Ok(Step::Yield)) {
             assert!(self.outs[0].is_full(), "S3: a yield without a full output");
         }
-        if !matches!(step, Ok(Step::Yield)) {
+        if !self.hold && !matches!(step, Ok(Step::Yield)) {
             self.outs.iter_mut().for_each(Outbox::seal);
         }
         self.drain()?;
@@ -189,6 +201,9 @@ impl<C: Column, T: Clone + Send + 'static> Stage for Probe<C, T> {
         self.drain()?;
         Ok(step)
     }
+    fn restore(&mut self, from: &[u8]) -> Result<(), StageError> {
+        self.node.restore(from)
+    }
     fn on_command(
         &mut self,
         _: &Command,
@@ -215,7 +230,8 @@ pub(crate) fn probe<C: Column, T: Clone + Send + 'static>(
     };
     let columns = PhantomData;
     let (seen, sizes) = (Vec::new(), Vec::new());
-    let probe = Probe { node, outs, seen, sizes, most: 0, columns };
+    let probe =
+        Probe { node, outs, seen, sizes, hashes: Vec::new(), hold: false, most: 0, columns };
     ByHand::at_home(probe, StageHome::alone(name))
 }
 
@@ -237,10 +253,52 @@ pub(crate) fn rows<C: Column>(seq: u64, col: C) -> Batch<C> {
     b
 }
 
-pub(crate) fn column<C: Column>() -> ColumnType {
-    ColumnType::of::<C>()
+/// What came out, with runs of marks joined: between two rows only the greatest counts, and only
+/// if it advances.
+pub(crate) fn canonical<T: Clone>(seen: &[Seen<T>]) -> Vec<Seen<T>> {
+    let mut out: Vec<Seen<T>> = Vec::new();
+    let mut now = Timestamp::MIN;
+    for s in seen {
+        match s {
+            Seen::Mark(w) if *w <= now => {}
+            Seen::Mark(w) => {
+                now = *w;
+                if let Some(Seen::Mark(last)) = out.last_mut() {
+                    *last = *w;
+                } else {
+                    out.push(s.clone());
+                }
+            }
+            _ => out.push(s.clone()),
+        }
+    }
+    out
 }
 
-pub(crate) fn class(e: &StageError) -> ErrorClass {
-    e.class
+/// Cuts rows into batches of the given sizes, over and over; each row has its number, a time, and
+/// the marks behind it.
+pub(crate) fn batches<T: Clone + Send + 'static>(
+    rows: &[(T, Timestamp, Option<Timestamp>)],
+    sizes: &[usize],
+) -> Vec<Batch<Vec<T>>> {
+    let mut out = Vec::new();
+    let mut from = 0;
+    for size in sizes.iter().cycle().take_while(|_| !sizes.is_empty()) {
+        if from >= rows.len() {
+            break;
+        }
+        let to = (from + (*size).max(1)).min(rows.len());
+        let part = &rows[from..to];
+        let mut b = Batch::of(part.iter().map(|r| r.0.clone()).collect::<Vec<T>>());
+        b.meta.seq = Seq::Run(from as u64);
+        b.meta.time = Uniform::Rows(part.iter().map(|r| r.1).collect());
+        for (i, r) in part.iter().enumerate() {
+            if let Some(watermark) = r.2 {
+                push_mark(&mut b.meta.marks, Mark { at: i as u32 + 1, watermark });
+            }
+        }
+        out.push(b);
+        from = to;
+    }
+    out
 }
