@@ -3,12 +3,8 @@
 use crate::draft::Place;
 use crate::flow::{Chain, Flow};
 use crate::kernel::{Kernel, Raw};
-<<<<<<< HEAD
 use crate::stages::{Discard, KeyRows};
-=======
-use crate::stages::KeyRows;
 use crate::words::transform;
->>>>>>> flow
 use flux_io_core::{
     Always, AlwaysBytes, AlwaysStr, Body, ByBytes, ByStr, ByValue, ByteColumn, Column, ColumnType,
     Erased, Hints, Key, KeyOf, Node, OnError, Route, Stage, StageKind, StageNode,
