@@ -3,7 +3,7 @@
 use crate::draft::Place;
 use crate::flow::{Chain, Flow};
 use crate::kernel::{Kernel, Raw};
-use crate::stages::KeyRows;
+use crate::stages::{Discard, KeyRows};
 use crate::words::transform;
 use flux_io_core::{
     Always, AlwaysBytes, AlwaysStr, Body, ByBytes, ByStr, ByValue, ByteColumn, Column, ColumnType,
@@ -53,6 +53,14 @@ pub trait Keyed<'env>: Sized {
     ) -> Flow<'env, S::Out, Raw>
     where
         S: Stage<In = Self::Col> + 'env;
+
+    /// Stands in for a keyed stage whose description has faults (code P016): the plan is refused
+    /// and says each of them with the stage's path. `faults` are (what is wrong, nearest fix).
+    fn refused<C2: Column>(
+        self,
+        name: &str,
+        faults: impl IntoIterator<Item = (String, String)>,
+    ) -> Flow<'env, C2, Raw>;
 }
 
 impl<'env, C: Column, KO: KeyOf<C> + 'env> Keyed<'env> for KeyedFlow<'env, C, KO> {
@@ -84,6 +92,24 @@ impl<'env, C: Column, KO: KeyOf<C> + 'env> Keyed<'env> for KeyedFlow<'env, C, KO
             Body::Many(Arc::new(move |shard| Box::new(Erased(make(shard))) as Box<dyn Node + 'env>))
         };
         self.flow.then(node, Route::Hash, Box::new(body))
+    }
+
+    fn refused<C2: Column>(
+        self,
+        name: &str,
+        faults: impl IntoIterator<Item = (String, String)>,
+    ) -> Flow<'env, C2, Raw> {
+        let node = |c| {
+            let outs = vec![ColumnType::of::<C2>()];
+            StageNode::new(name, StageKind::Transform, vec![c], outs)
+        };
+        // The plan never runs, so what would run is a stage that gives nothing.
+        let body = |_: &Place<'_>| Body::One(Box::new(Discard));
+        let flow = self.flow.then(node, Route::Hash, Box::new(body));
+        for (what, fix) in faults {
+            flow.draft.borrow_mut().fault("P016", flow.at.0, what, &fix);
+        }
+        flow
     }
 }
 
