@@ -17,7 +17,8 @@
 //! | P013 | an option behind a stage that does not have it (found by the builder) |
 //! | P014 | flows of two pipelines are joined (found by the builder) |
 //! | P015 | a second sink for dead letters (found by the builder) |
-//! | P016 | a retry that never tries |
+//! | P016 | the policy of a keyed stage has a fault (found by its description) |
+//! | P017 | a retry that never tries |
 
 mod shape;
 mod values;

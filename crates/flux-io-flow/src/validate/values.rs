@@ -138,7 +138,7 @@ pub(super) fn liveness(g: &Graph, found: &mut Found) {
     }
 }
 
-/// P016: every retry has a bound, and tries at least once.
+/// P017: every retry has a bound, and tries at least once.
 pub(super) fn retries(g: &Graph, found: &mut Found) {
     for (i, n) in g.nodes.iter().enumerate() {
         let own = std::iter::once((n.name.as_str(), n.on_error));
@@ -148,7 +148,7 @@ pub(super) fn retries(g: &Graph, found: &mut Found) {
                 && retry.attempts == 0
             {
                 let what = format!("`{name}` retries, with 0 attempts");
-                found.at("P016", g.path_to(i), what, "give at least 1 attempt");
+                found.at("P017", g.path_to(i), what, "give at least 1 attempt");
             }
         }
     }

@@ -339,7 +339,7 @@ fn b109_there_is_one_set_of_kinds() {
 /// Row 55: the words of the builder, on borrowed data where the engine is scoped.
 #[test]
 fn closures_may_borrow() {
-    let table = vec![10u64, 20, 30];
+    let table = [10u64, 20, 30];
     let seen = Rc::new(Cell::new(0));
     let p = Pipeline::new();
     let (end, sum) = p.source("a", nothing::<Vec<usize>>()).map("look up", |i| table[i]).fold(

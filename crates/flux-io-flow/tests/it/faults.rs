@@ -264,7 +264,7 @@ fn p014_p015_one_pipeline_and_one_place_for_dead_letters() {
 }
 
 #[test]
-fn p016_retries_try() {
+fn p017_retries_try() {
     let never =
         OnError::Retry { retry: Retry { attempts: 0, ..Retry::default() }, then: GiveUp::Skip };
     let f = Pipeline::new().source("a", nothing::<Vec<u64>>());
@@ -272,7 +272,18 @@ fn p016_retries_try() {
     assert_eq!(
         text,
         "1 fault in the plan\n  \
-         P016: `b` retries, with 0 attempts (at a -> b); give at least 1 attempt"
+         P017: `b` retries, with 0 attempts (at a -> b); give at least 1 attempt"
+    );
+}
+
+/// What the description of a keyed stage refuses is a fault of the plan, with its path.
+#[test]
+fn p016_policies_are_checked() {
+    let keyed = Pipeline::new().source("a", nothing::<Vec<u64>>()).key_by("key", |x| *x);
+    let told = [("no deadline".to_owned(), "give one".to_owned())];
+    assert_eq!(
+        faults(keyed.refused::<Vec<u64>>("acc", told).discard("end").plan()),
+        "1 fault in the plan\n  P016: no deadline (at a -> key -> acc); give one"
     );
 }
 

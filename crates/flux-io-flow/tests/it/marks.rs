@@ -1,5 +1,6 @@
 //! Watermark positions through fused segments: what comes out does not depend on where batches
 //! were cut.
+#![expect(clippy::expect_used, reason = "helpers of tests fail by panicking")]
 
 use crate::kit::{Flow, Seen, batches, canonical, segment};
 use flux_io_core::{OnError, RowError, Timestamp};

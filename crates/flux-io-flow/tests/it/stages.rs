@@ -1,4 +1,5 @@
 //! Stages that are not fused: event time, batching, keys.
+#![expect(clippy::expect_used, reason = "helpers of tests fail by panicking")]
 
 use crate::kit::{Flow, Seen, canonical, nothing, probe, rows, segment};
 use flux_io_core::{
