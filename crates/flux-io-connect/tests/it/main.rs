@@ -2,6 +2,8 @@
 
 mod channel;
 mod collect;
+#[cfg(feature = "lines")]
+mod disk;
 mod driving;
 #[cfg(feature = "futures")]
 mod futures;
@@ -10,8 +12,12 @@ mod gzip;
 mod host;
 #[cfg(feature = "lines")]
 mod lines;
+#[cfg(feature = "lines")]
+mod output;
 #[cfg(feature = "ndjson")]
 mod parse;
+#[cfg(feature = "lines")]
+mod parts;
 #[cfg(feature = "lines")]
 mod positions;
 mod sources;
