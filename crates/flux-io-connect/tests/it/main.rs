@@ -1,4 +1,6 @@
 //! Black-box tests of the connectors, on a small host with a manual clock.
+#![expect(clippy::unwrap_used, reason = "helpers of tests may panic as tests do")]
+#![cfg_attr(not(feature = "lines"), expect(dead_code, reason = "part of the host serves files"))]
 
 mod channel;
 mod collect;
