@@ -5,7 +5,7 @@
 //! | feature | brings |
 //! |---|---|
 //! | none | [`source`], [`sink`], [`channel`], [`duplex`], [`forward`] |
-//! | `lines` | `lines`: lines of files and readers, files written whole or not at all, part files |
+//! | `lines` | `lines`: lines of files and readers; `output`: files written whole or not at all, part files, writers; `disk`: what they stand on |
 //! | `gzip` | gzip input, recognised by its content |
 //! | `ndjson` (default) | `ndjson`: JSON lines in and out |
 //! | `futures` | `source::stream`, `source::into_stream`, `sink::from_sink`, receivers as streams |
@@ -14,6 +14,8 @@
 //! [`IoCx::blocking`](flux_io_core::IoCx::blocking), and every wait is a plain future.
 
 pub mod channel;
+#[cfg(feature = "lines")]
+pub mod disk;
 pub mod duplex;
 mod forward;
 #[cfg(feature = "lines")]
@@ -22,6 +24,8 @@ pub mod lines;
 pub mod ndjson;
 #[cfg(feature = "lines")]
 mod offload;
+#[cfg(feature = "lines")]
+pub mod output;
 pub mod sink;
 pub mod source;
 mod sync;

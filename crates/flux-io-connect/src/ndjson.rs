@@ -4,13 +4,20 @@
 //! record that does not parse is an ordinary failed row: `ndjson::file(path)` gives
 //! [`ByteColumn`](flux_io_core::ByteColumn), and [`parse`] fits a `try_map` over its rows.
 
+mod encode;
 mod parse;
 
+pub use encode::JsonLines;
 pub use parse::{parse, parse_borrowed};
 
 use crate::lines::{Files, Lines, Reader, named_files, named_reader};
-use std::io::Read;
+use crate::output::{FileSink, PartsSink, WriterSink};
+use serde::Serialize;
+use std::io::{Read, Write};
 use std::path::PathBuf;
+
+/// A file of JSON lines that is there whole or not at all. See [`create`].
+pub type Writer<T> = FileSink<JsonLines<T>>;
 
 /// The records of one file, plain or gzip. It is opened by the first fill.
 pub fn file(path: impl Into<PathBuf>) -> Lines<Files> {
@@ -31,4 +38,31 @@ pub fn reader(name: impl Into<String>, raw: impl Read + Send + 'static) -> Lines
 #[must_use]
 pub fn stdin() -> Lines<Reader> {
     reader("stdin", std::io::stdin())
+}
+
+/// Values into a file that is there whole or not at all, one a line.
+pub fn create<T: Serialize + Send + 'static>(path: impl Into<PathBuf>) -> Writer<T> {
+    FileSink::new(path, JsonLines::default())
+}
+
+/// Values into a directory of part files, each visible exactly once.
+pub fn parts<T: Serialize + Send + 'static>(
+    dir: impl Into<PathBuf>,
+    name: impl Into<String>,
+) -> PartsSink<JsonLines<T>> {
+    PartsSink::new(dir, name, JsonLines::default())
+}
+
+/// Values into anything that can be written; `name` is what messages call it.
+pub fn writer<T: Serialize + Send + 'static>(
+    name: impl Into<String>,
+    to: impl Write + Send + 'static,
+) -> WriterSink<JsonLines<T>> {
+    WriterSink::new(name, to, JsonLines::default())
+}
+
+/// Values to standard output.
+#[must_use]
+pub fn stdout<T: Serialize + Send + 'static>() -> WriterSink<JsonLines<T>> {
+    writer("stdout", std::io::stdout())
 }

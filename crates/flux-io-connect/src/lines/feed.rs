@@ -196,8 +196,14 @@ mod gz {
         pub(super) decoder: MultiGzDecoder<BufReader<Counted>>,
     }
 
+    impl std::fmt::Debug for Gzip {
+        fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            f.write_str("Gzip")
+        }
+    }
+
     /// Counts the bytes read.
-    pub struct Counted {
+    pub(super) struct Counted {
         inner: Sniffed,
         bytes: u64,
     }

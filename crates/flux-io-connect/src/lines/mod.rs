@@ -10,7 +10,8 @@ mod token;
 pub use input::{Files, Inputs, Reader};
 pub use source::Lines;
 
-use std::io::Read;
+use crate::output::{FileSink, LineColumn, PartsSink, RawLines, WriterSink};
+use std::io::{Read, Write};
 use std::path::PathBuf;
 
 /// Bytes read or written by one blocking call.
@@ -38,6 +39,34 @@ pub fn reader(name: impl Into<String>, raw: impl Read + Send + 'static) -> Lines
 #[must_use]
 pub fn stdin() -> Lines<Reader> {
     reader("stdin", std::io::stdin())
+}
+
+/// Lines into a file that is there whole or not at all. Rows are a
+/// [`ByteColumn`](flux_io_core::ByteColumn) or `Vec<String>`.
+pub fn create<C: LineColumn>(path: impl Into<PathBuf>) -> FileSink<RawLines<C>> {
+    FileSink::new(path, RawLines::default())
+}
+
+/// Lines into a directory of part files, each row visible exactly once.
+pub fn parts<C: LineColumn>(
+    dir: impl Into<PathBuf>,
+    name: impl Into<String>,
+) -> PartsSink<RawLines<C>> {
+    PartsSink::new(dir, name, RawLines::default())
+}
+
+/// Lines into anything that can be written; `name` is what messages call it.
+pub fn writer<C: LineColumn>(
+    name: impl Into<String>,
+    to: impl Write + Send + 'static,
+) -> WriterSink<RawLines<C>> {
+    WriterSink::new(name, to, RawLines::default())
+}
+
+/// Lines to standard output.
+#[must_use]
+pub fn stdout<C: LineColumn>() -> WriterSink<RawLines<C>> {
+    writer("stdout", std::io::stdout())
 }
 
 pub(crate) fn named_files<P: Into<PathBuf>>(

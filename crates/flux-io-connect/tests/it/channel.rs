@@ -62,7 +62,10 @@ fn against_model(seed: u64, cap: usize, steps: usize) {
                 let want = match (model.closed, room) {
                     (true, _) => Err(TrySendError::Closed(next)),
                     (false, false) => Err(TrySendError::Full(next)),
-                    (false, true) => Ok(model.queue.push_back(next)),
+                    (false, true) => {
+                        model.queue.push_back(next);
+                        Ok(())
+                    }
                 };
                 assert_eq!(tx.try_send(next), want);
             }

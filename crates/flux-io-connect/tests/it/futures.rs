@@ -2,7 +2,7 @@
 
 use crate::host::{Hand, block_on, inline, read_all};
 use flux_io_connect::channel::{channel, outlet};
-use flux_io_connect::{forward, lines, sink, source};
+use flux_io_connect::{forward, sink, source};
 use flux_io_core::{Batch, Sink, StageError};
 use futures_core::Stream;
 use std::collections::VecDeque;
@@ -77,7 +77,13 @@ fn b095_source_as_stream_is_consumed() {
     let batches = collect(source::into_stream(source::numbers(0..10), inline(4)));
     let sizes: Vec<usize> = batches.iter().map(|b| b.as_ref().unwrap().len()).collect();
     assert_eq!(sizes, [4, 4, 2]);
-    let faulty = lines::reader("r", &b"ok\ntoo long\nok\n"[..]).record_limit(3);
+}
+
+/// Rows that could not be read are an error of the stream, behind the rows.
+#[cfg(feature = "lines")]
+#[test]
+fn b095_faults_of_a_source_show_in_its_stream() {
+    let faulty = flux_io_connect::lines::reader("r", &b"ok\ntoo long\nok\n"[..]).record_limit(3);
     let got = collect(source::into_stream(faulty, inline(10)));
     assert_eq!(got.len(), 2);
     assert_eq!(got[0].as_ref().unwrap().len(), 2);

@@ -1,7 +1,11 @@
 //! Black-box tests of the connectors, on a small host with a manual clock.
+#![expect(clippy::unwrap_used, reason = "helpers of tests may panic as tests do")]
+#![cfg_attr(not(feature = "lines"), expect(dead_code, reason = "part of the host serves files"))]
 
 mod channel;
 mod collect;
+#[cfg(feature = "lines")]
+mod disk;
 mod driving;
 #[cfg(feature = "futures")]
 mod futures;
@@ -10,8 +14,12 @@ mod gzip;
 mod host;
 #[cfg(feature = "lines")]
 mod lines;
+#[cfg(feature = "lines")]
+mod output;
 #[cfg(feature = "ndjson")]
 mod parse;
+#[cfg(feature = "lines")]
+mod parts;
 #[cfg(feature = "lines")]
 mod positions;
 mod sources;

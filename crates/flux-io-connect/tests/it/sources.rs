@@ -30,8 +30,9 @@ fn iterators_give_their_items() {
     }
     let pulled = Arc::new(AtomicU64::new(0));
     let counter = Arc::clone(&pulled);
-    let mut s =
-        source::iter((0_u64..).inspect(move |_| drop(counter.fetch_add(1, Ordering::Relaxed))));
+    let mut s = source::iter((0_u64..).inspect(move |_| {
+        let _ = counter.fetch_add(1, Ordering::Relaxed);
+    }));
     let mut batch = Batch::default();
     assert_eq!(block_on(s.fill(&mut batch, &inline(7))).unwrap(), Filled::More);
     assert_eq!((batch.len(), pulled.load(Ordering::Relaxed)), (7, 7));

@@ -1,0 +1,115 @@
+//! Rows into stdout or any other writer.
+
+use super::buffered::Buffered;
+use super::encode::Encode;
+use crate::lines::BLOCK_BYTES;
+use flux_io_core::{Batch, ConnectorDescriptor, ErrorClass, ErrorKind, IoCx, Sink, StageError};
+use std::fmt;
+use std::io::{self, Write};
+
+/// The writer that moves into blocking jobs.
+struct Target {
+    name: String,
+    to: Box<dyn Write + Send>,
+}
+
+impl fmt::Debug for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.name)
+    }
+}
+
+impl Target {
+    fn write(&mut self, bytes: &[u8]) -> Result<(), StageError> {
+        let went = self.to.write_all(bytes).and_then(|()| self.to.flush());
+        went.map_err(|e| {
+            let what = if e.kind() == io::ErrorKind::BrokenPipe {
+                format!("{} is closed", self.name)
+            } else {
+                format!("cannot write to {}", self.name)
+            };
+            StageError::new(ErrorClass::Permanent, ErrorKind::Io, what).because(e)
+        })
+    }
+}
+
+/// Rows into a writer, in order.
+///
+/// What waits is written as soon as the writer is idle, so a slow flow is seen at once and a fast
+/// one is written in large pieces. `flush` waits for the writer; there is no durability.
+///
+/// A reader that went away (`BrokenPipe`) is an error of kind [`ErrorKind::Io`], class permanent,
+/// text "`<name>` is closed", with the [`io::Error`] as its source: whoever runs the program may
+/// take it for a quiet end ([`is_closed_pipe`]).
+#[derive(Debug)]
+pub struct WriterSink<E> {
+    name: String,
+    encode: E,
+    out: Buffered<Target>,
+    closed: bool,
+}
+
+/// Whether an error says that the reader of a pipe went away.
+#[must_use]
+pub fn is_closed_pipe(error: &StageError) -> bool {
+    let cause = error.source.as_ref().and_then(|e| e.downcast_ref::<io::Error>());
+    cause.is_some_and(|e| e.kind() == io::ErrorKind::BrokenPipe)
+}
+
+impl<E: Encode> WriterSink<E> {
+    /// A sink into `to`; `name` is what messages call it.
+    pub fn new(name: impl Into<String>, to: impl Write + Send + 'static, encode: E) -> Self {
+        let name = name.into();
+        let out = Buffered::new(Target { name: name.clone(), to: Box::new(to) });
+        Self { name, encode, out, closed: false }
+    }
+
+    fn usable(&self) -> Result<(), StageError> {
+        if self.closed {
+            let what =
+                format!("{} was closed by this flow; nothing more can be written", self.name);
+            return Err(StageError::new(ErrorClass::Permanent, ErrorKind::Io, what));
+        }
+        Ok(())
+    }
+}
+
+impl<E: Encode> Sink for WriterSink<E> {
+    type Col = E::Col;
+
+    async fn write(&mut self, batch: &mut Batch<E::Col>, cx: &IoCx) -> Result<(), StageError> {
+        self.usable()?;
+        self.out.look()?;
+        if self.out.waiting() >= BLOCK_BYTES {
+            self.out.settle().await?;
+        }
+        self.out.encode(&mut self.encode, batch)?;
+        if !self.out.is_busy() && self.out.waiting() > 0 {
+            self.out.start(cx, Target::write);
+            self.out.look()?;
+        }
+        Ok(())
+    }
+
+    async fn flush(&mut self, cx: &IoCx) -> Result<(), StageError> {
+        self.usable()?;
+        self.out.settle().await?;
+        while self.out.waiting() > 0 {
+            self.out.start(cx, Target::write);
+            self.out.settle().await?;
+        }
+        Ok(())
+    }
+
+    async fn close(&mut self, cx: &IoCx) -> Result<(), StageError> {
+        if !self.closed {
+            self.flush(cx).await?;
+            self.closed = true;
+        }
+        Ok(())
+    }
+
+    fn descriptor(&self) -> ConnectorDescriptor {
+        ConnectorDescriptor::new(E::KIND, self.name.clone())
+    }
+}
