@@ -9,6 +9,7 @@ use crate::observe::Observer;
 use crate::plan::ExecutionPlan;
 use crate::stage::Counts;
 use crate::sync::{Arc, AtomicBool, AtomicU8, AtomicU64, Mutex, Ordering, lock};
+use crate::time::Moment;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::task::{Context, Waker};
@@ -168,12 +169,19 @@ struct HandleInner {
     barrier: AtomicU64,
     policy: AtomicU64,
     done_epoch: AtomicU64,
-    drain: Mutex<Option<Duration>>,
+    drain: Mutex<Drain>,
     wakers: Mutex<Vec<Option<Waker>>>,
     commands: Mutex<Vec<(String, Command)>>,
     states: Mutex<BTreeMap<(String, u32), StageState>>,
     failure: Mutex<Option<RunFailure>>,
     acks: Mutex<Acks>,
+}
+
+/// How long a drain may take, and until when: fixed by the first task that looks.
+#[derive(Default)]
+struct Drain {
+    longest: Option<Duration>,
+    by: Option<Moment>,
 }
 
 #[derive(Default)]
@@ -205,8 +213,8 @@ impl RunHandle {
         match mode {
             StopMode::Graceful { deadline } => {
                 let mut d = lock(&self.0.drain);
-                if d.is_none() {
-                    *d = deadline;
+                if d.longest.is_none() {
+                    d.longest = deadline;
                 }
                 drop(d);
                 self.0.level.fetch_max(DRAINING, Ordering::AcqRel);
@@ -322,8 +330,16 @@ impl RunHandle {
         self.0.level.load(Ordering::Acquire) == ABORTED
     }
 
-    pub(crate) fn drain_deadline(&self) -> Option<Duration> {
-        *lock(&self.0.drain)
+    /// When the drain under way is to be cut; the same moment for every task.
+    pub(crate) fn drain_by(&self, now: impl Fn() -> Moment) -> Option<Moment> {
+        if !self.is_stopping() {
+            return None;
+        }
+        let mut d = lock(&self.0.drain);
+        if d.by.is_none() {
+            d.by = d.longest.map(|longest| now().plus(longest));
+        }
+        d.by
     }
 
     pub(crate) fn drain_expired(&self) {

@@ -360,9 +360,7 @@ impl<'env> Chain<'env> {
         if handle.aborted() {
             return Err(Halt::Aborted);
         }
-        if handle.draining() && self.drain_by.is_none() {
-            self.drain_by = handle.drain_deadline().map(|d| self.run.host.now().plus(d));
-        }
+        self.drain_by = handle.drain_by(|| self.run.host.now());
         if let Some(done) = handle.completed_epoch()
             && self.committed < Some(done)
         {
@@ -416,7 +414,7 @@ impl<'env> Chain<'env> {
     pub(super) fn leave(&mut self, clean: bool) {
         self.alarm.clear();
         self.tail.leave(clean);
-        if let Some(d) = &self.dead {
+        if let Some(d) = self.dead.as_ref().filter(|_| clean) {
             d.control(Control::End);
         }
         let TaskReport { stages, imbalances, batches, .. } = &mut self.report;

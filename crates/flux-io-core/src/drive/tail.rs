@@ -13,6 +13,7 @@ use crate::io::{DynSink, IoCx};
 use crate::run::{Phase, RunFailure, StageState};
 use crate::stage::{Control, Draws, Parcel, Removed};
 use crate::sync::Arc;
+use crate::time::Moment;
 use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
@@ -107,7 +108,41 @@ impl OutEdge {
     }
 }
 
-/// Sends over one edge, waiting for room; an abort ends the wait.
+/// A wait for room or for user code, and what ends it from outside: an abort, or the deadline of
+/// a drain.
+struct Wait<'r> {
+    run: &'r Shared,
+    slot: usize,
+    alarm: Option<Alarm>,
+}
+
+impl<'r> Wait<'r> {
+    const fn new(run: &'r Shared, slot: usize) -> Self {
+        Self { run, slot, alarm: None }
+    }
+
+    /// What is waited for is pending: ends the wait, or goes on with it until something moves, at
+    /// the latest at `retry`.
+    fn poll<T>(&mut self, retry: Option<Moment>, cx: &Context<'_>) -> Poll<Result<T, Halt>> {
+        let (handle, host) = (&self.run.handle, &self.run.host);
+        // Registered first: a stop that comes while we look wakes us again.
+        handle.register(self.slot, cx);
+        let by = handle.drain_by(|| host.now());
+        if by.is_some_and(|t| t <= host.now()) {
+            handle.drain_expired();
+        }
+        if handle.aborted() {
+            return Poll::Ready(Err(Halt::Aborted));
+        }
+        match [retry, by].into_iter().flatten().min() {
+            Some(at) => self.alarm.get_or_insert_with(|| Alarm::new(host)).set(at, cx),
+            None => self.alarm = None,
+        }
+        Poll::Pending
+    }
+}
+
+/// Sends over one edge, waiting for room.
 pub(super) async fn send_one(
     edge: &Edge,
     b: AnyBatch,
@@ -115,7 +150,7 @@ pub(super) async fn send_one(
     slot: usize,
 ) -> Result<Option<AnyBatch>, Halt> {
     let mut batch = Some(b);
-    let mut alarm: Option<Alarm> = None;
+    let mut wait = Wait::new(run, slot);
     poll_fn(|cx| {
         if run.handle.aborted() {
             return Poll::Ready(Err(Halt::Aborted));
@@ -124,13 +159,7 @@ pub(super) async fn send_one(
         // The clock matters to flow-control policies only; they get it when there is one.
         match edge.poll_send(cx, &mut batch, &mut retry, run.host.now()) {
             Poll::Ready(spare) => Poll::Ready(Ok(spare)),
-            Poll::Pending => {
-                if let Some(at) = retry {
-                    alarm.get_or_insert_with(|| Alarm::new(&run.host)).set(at, cx);
-                }
-                run.handle.register(slot, cx);
-                if run.handle.aborted() { Poll::Ready(Err(Halt::Aborted)) } else { Poll::Pending }
-            }
+            Poll::Pending => wait.poll(retry, cx),
         }
     })
     .await
@@ -147,28 +176,28 @@ pub(super) fn poll_guarded<T>(
     })
 }
 
-/// Awaits user code of a sink; an abort ends the wait.
+/// Awaits user code of a sink.
 async fn guarded<T>(
     f: impl Future<Output = Result<T, StageError>>,
     run: &Shared,
     slot: usize,
 ) -> Result<Result<T, StageError>, Halt> {
     let mut f = pin!(f);
+    let mut wait = Wait::new(run, slot);
     poll_fn(|cx| {
         if run.handle.aborted() {
             return Poll::Ready(Err(Halt::Aborted));
         }
-        if let Poll::Ready(r) = poll_guarded(f.as_mut(), cx) {
-            return Poll::Ready(Ok(r));
+        match poll_guarded(f.as_mut(), cx) {
+            Poll::Ready(r) => Poll::Ready(Ok(r)),
+            Poll::Pending => wait.poll(None, cx),
         }
-        run.handle.register(slot, cx);
-        if run.handle.aborted() { Poll::Ready(Err(Halt::Aborted)) } else { Poll::Pending }
     })
     .await
 }
 
 /// Waits until a moment; an abort ends the wait.
-async fn pause(at: crate::Moment, run: &Shared, slot: usize) -> Result<(), Halt> {
+async fn pause(at: Moment, run: &Shared, slot: usize) -> Result<(), Halt> {
     let sleep = Sleep::until(&run.host, at);
     guarded(async move { Ok(sleep.await) }, run, slot).await.map(|_| ())
 }
@@ -182,7 +211,15 @@ pub(super) struct SinkEnd<'env> {
     io: IoCx,
     draws: Draws,
     prepared: Vec<Epoch>,
-    closed: bool,
+    /// It was closed, or told to give up.
+    over: bool,
+}
+
+impl Drop for SinkEnd<'_> {
+    /// A task that is dropped half-way has not finished its sink.
+    fn drop(&mut self) {
+        self.give_up();
+    }
 }
 
 impl<'env> SinkEnd<'env> {
@@ -201,7 +238,7 @@ impl<'env> SinkEnd<'env> {
             on_error,
             io,
             prepared: Vec::new(),
-            closed: false,
+            over: false,
         }
     }
 
@@ -252,9 +289,10 @@ impl<'env> SinkEnd<'env> {
     async fn control(&mut self, c: Control, run: &Shared, slot: usize) -> Result<(), Halt> {
         let answer = match c {
             Control::End => {
-                self.closed = true;
-                self.state.phase = Phase::Done;
-                guarded(self.sink.close(&self.io), run, slot).await?
+                let closed = guarded(self.sink.close(&self.io), run, slot).await?;
+                self.over = closed.is_ok();
+                self.state.phase = if self.over { Phase::Done } else { Phase::Failed };
+                closed
             }
             Control::Barrier(e) => {
                 self.prepared.push(e);
@@ -275,12 +313,20 @@ impl<'env> SinkEnd<'env> {
         run: &Shared,
         slot: usize,
     ) -> Result<(), Halt> {
-        while let Some(e) = self.prepared.first().copied().filter(|e| *e <= done && !self.closed) {
+        while let Some(e) = self.prepared.first().copied().filter(|e| *e <= done && !self.over) {
             let answer = guarded(self.sink.commit(e, &self.io), run, slot).await?;
             answer.map_err(|e| self.failure(e))?;
             self.prepared.remove(0);
         }
         Ok(())
+    }
+
+    /// Gives up what was not finished, once.
+    fn give_up(&mut self) {
+        if !std::mem::replace(&mut self.over, true) {
+            // The run is over for this sink whatever its abort does.
+            drop(catch_unwind(AssertUnwindSafe(|| self.sink.abort())));
+        }
     }
 
     fn note(&mut self, e: &StageError) {
@@ -331,14 +377,16 @@ impl Tail<'_> {
         }
     }
 
-    /// The task ends: receivers learn it, an unfinished sink gives up.
+    /// The task ends. Receivers learn the end of a whole input only: one that was cut short must
+    /// not look complete to them, and they learn of the stop at the handle. A sink gives up what
+    /// it has not finished.
     pub(super) fn leave(&mut self, clean: bool) {
         match self {
-            Self::Edges(ports) => {
+            Self::Edges(ports) if clean => {
                 ports.iter().flatten().for_each(|e| e.control(Control::End));
             }
-            Self::Sink(s) if !clean && !s.closed => s.sink.abort(),
-            Self::Sink(_) => {}
+            Self::Edges(_) => {}
+            Self::Sink(s) => s.give_up(),
         }
     }
 }

@@ -1,0 +1,3 @@
+//! The sync engine against the laws of engines.
+
+mod laws;

@@ -1,0 +1,179 @@
+//! Laws of edges in a run: bounds, backpressure, drops.
+
+use super::kit::{Seen, Tape, balanced, by_row, completed};
+use crate::doubles::{CollectSink, Gate, Line, ScriptSource, Shelf, VecSource};
+use crate::plans::HandPlan;
+use flux_io_core::{
+    Batch, BufferPolicy, ChannelDescriptor, EdgeStats, Engine, IoCx, Moment, RunOptions, Sink,
+    StageError, Timestamp, WhenFull,
+};
+
+fn edge(report: &flux_io_core::RunReport, from: &str) -> (usize, EdgeStats) {
+    let e = report.edges.iter().find(|e| e.from == from);
+    e.map(|e| (e.capacity, e.stats)).unwrap_or_default()
+}
+
+/// Sleeps in its first write.
+struct Slow {
+    inner: CollectSink<u64>,
+    until: Option<Moment>,
+}
+
+impl Sink for Slow {
+    type Col = Vec<u64>;
+
+    async fn write(&mut self, batch: &mut Batch<Vec<u64>>, cx: &IoCx) -> Result<(), StageError> {
+        let until = *self.until.get_or_insert(cx.now().plus(super::timers::ms(5)));
+        cx.sleep_until(until).await;
+        self.inner.write(batch, cx).await
+    }
+}
+
+/// With a sink that sleeps in its first write and edges of one to three batches, no row is lost, no
+/// edge is over its bound, and the waits are counted.
+pub fn a_slow_sink_holds_its_senders_back(engine: &dyn Engine) {
+    for capacity in 1..=3 {
+        for batch in [1, 16] {
+            let (sink, shelf) = CollectSink::<u64>::new();
+            let sink = Slow { inner: sink, until: None };
+            let plan = HandPlan::from("in", VecSource::<u64>::new(0..1_000))
+                .capacity(capacity)
+                .then("first", by_row(|r, out| out.push(r)))
+                .then("second", by_row(|r, out| out.push(r)))
+                .into("out", sink);
+            let options = RunOptions::default().batch(batch).chain(false);
+            let report = engine.run_plan(plan.plan(), options);
+            completed(&report);
+            assert_eq!(shelf.take(), (0..1_000).collect::<Vec<u64>>());
+            assert_eq!(report.edges.len(), 3);
+            for e in &report.edges {
+                assert_eq!(e.capacity, capacity);
+                assert!(e.stats.high <= capacity, "{e:?}");
+                assert_eq!((e.stats.sent, e.stats.taken), (1_000, 1_000));
+            }
+            let (_, last) = edge(&report, "second");
+            assert!(last.blocked > 0, "{last:?}");
+            let depth = report.stage("out").map(|s| s.in_depth_max);
+            assert_eq!(depth, Some(last.high));
+        }
+    }
+}
+
+/// The buffer of an edge is its own, else the receiving stage's, else the plan's (B98).
+pub fn b098_the_edge_beats_the_stage_beats_the_plan(engine: &dyn Engine) {
+    let buffer = |capacity| Some(BufferPolicy { capacity, when_full: WhenFull::Block });
+    let (sink, _) = CollectSink::<u64>::new();
+    let mut p = HandPlan::from("in", VecSource::<u64>::new(0..10)).capacity(5);
+    let a = p.stage("a", by_row(|r, out| out.push(r)));
+    let b = p.stage("b", by_row(|r, out| out.push(r)));
+    let out = p.sink("out", sink);
+    p.graph.nodes[a].buffer = buffer(4);
+    p.graph.nodes[b].buffer = buffer(4);
+    p.join(0, a);
+    p.edge((a, 0), (b, 0), ChannelDescriptor { buffer: buffer(3), ..Default::default() });
+    p.join(b, out);
+    let report = engine.run_plan(p.plan(), RunOptions::default().chain(false));
+    completed(&report);
+    let capacities: Vec<usize> = ["in", "a", "b"].iter().map(|f| edge(&report, f).0).collect();
+    assert_eq!(capacities, [4, 3, 5]);
+}
+
+/// Waits at a gate before its first write.
+struct Gated {
+    gate: Gate,
+    inner: CollectSink<u64>,
+}
+
+impl Sink for Gated {
+    type Col = Vec<u64>;
+
+    async fn write(&mut self, batch: &mut Batch<Vec<u64>>, cx: &IoCx) -> Result<(), StageError> {
+        self.gate.wait().await;
+        self.inner.write(batch, cx).await
+    }
+}
+
+/// Rows 0..100, a watermark behind each, over an edge of `capacity` with this policy, to a sink
+/// that waits until all were sent. Gives the rows that came, what the receiving stage saw, and
+/// what the edge counted.
+fn overrun(
+    engine: &dyn Engine,
+    capacity: usize,
+    when_full: WhenFull,
+) -> (Vec<u64>, Vec<Seen>, EdgeStats) {
+    let gate = Gate::new();
+    let shelf = Shelf::default();
+    let (tape, log) = Tape::new();
+    let opens = gate.clone();
+    let lines = (0..100)
+        .flat_map(|r| [Line::At(r, Timestamp(r as i64)), Line::Mark(Timestamp(r as i64))])
+        .chain([Line::Cut, Line::call(move || opens.open())]);
+    let mut p = HandPlan::from("in", ScriptSource::<u64>::new(lines));
+    let tape = p.stage("tape", tape);
+    let out = p.sink("out", Gated { gate, inner: CollectSink::onto(&shelf) });
+    let buffer = Some(BufferPolicy { capacity, when_full });
+    p.edge((0, 0), (tape, 0), ChannelDescriptor { buffer, ..Default::default() });
+    p.join(tape, out);
+    let report = engine.run_plan(p.plan(), RunOptions::default().batch(1));
+    completed(&report);
+    let (_, stats) = edge(&report, "in");
+    assert_eq!(stats.sent, 100);
+    assert_eq!(stats.sent, stats.taken + stats.dropped, "{stats:?}");
+    assert!(stats.dropped > 0 && stats.high <= capacity, "{stats:?}");
+    let rows = shelf.take();
+    assert_eq!(rows.len() as u64, stats.taken);
+    assert!(rows.is_sorted());
+    balanced(&report);
+    (rows, log.take().into_iter().map(|x| x.1).collect(), stats)
+}
+
+fn promise_holds(seen: &[Seen]) {
+    let mut watermark = Timestamp::MIN;
+    for s in seen {
+        match s {
+            Seen::Mark(w) => watermark = *w,
+            Seen::Row(r) => assert!(Timestamp(*r as i64) > watermark, "{seen:?}"),
+            _ => {}
+        }
+    }
+    assert_eq!(watermark, Timestamp(99), "the last promise outlives its batch: {seen:?}");
+}
+
+/// `DropOldest` drops the head of the queue: the newest rows arrive, what was dropped is counted,
+/// and watermarks of dropped batches arrive at their place (B35).
+pub fn b035_drop_oldest_keeps_the_newest(engine: &dyn Engine) {
+    for capacity in 1..=3 {
+        let (rows, seen, _) = overrun(engine, capacity, WhenFull::DropOldest);
+        let newest: Vec<u64> = (100 - capacity as u64..100).collect();
+        assert!(rows.ends_with(&newest), "{rows:?}");
+        promise_holds(&seen);
+    }
+}
+
+/// `DropNewest` refuses what comes: the oldest rows arrive, what was dropped is counted, and
+/// watermarks of dropped batches arrive all the same (B35).
+pub fn b035_drop_newest_keeps_the_oldest(engine: &dyn Engine) {
+    for capacity in 1..=3 {
+        let (rows, seen, _) = overrun(engine, capacity, WhenFull::DropNewest);
+        let oldest: Vec<u64> = (0..capacity as u64).collect();
+        assert!(rows.starts_with(&oldest), "{rows:?}");
+        assert!(!rows.contains(&99), "{rows:?}");
+        promise_holds(&seen);
+    }
+}
+
+/// In a steady run batches are filled again instead of being made.
+pub fn steady_runs_reuse_their_batches(engine: &dyn Engine) {
+    for chain in [true, false] {
+        let (sink, shelf) = CollectSink::<u64>::new();
+        let plan = HandPlan::from("in", VecSource::<u64>::new(0..10_000))
+            .then("first", by_row(|r, out| out.push(r)))
+            .then("second", by_row(|r, out| out.push(r)))
+            .into("out", sink);
+        let report = engine.run_plan(plan.plan(), RunOptions::default().batch(10).chain(chain));
+        completed(&report);
+        assert_eq!(shelf.len(), 10_000);
+        let b = report.batches;
+        assert!(b.made <= 60 && b.reused >= 1_000, "{b:?}");
+    }
+}

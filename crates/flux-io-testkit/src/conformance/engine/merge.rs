@@ -1,0 +1,305 @@
+//! Laws of several inputs: the watermark is the minimum over those that count.
+
+use super::kit::{Seen, Tape, completed, every_way};
+use crate::doubles::{CollectSink, Gate, Line, ScriptSource, Shelf};
+use crate::plans::HandPlan;
+use flux_io_core::{
+    Batch, Control, Engine, ExecutionPlan, Out, Stage, StageCx, StageError, Step, Timestamp,
+};
+
+const fn ts(t: u64) -> Timestamp {
+    Timestamp(t as i64)
+}
+
+/// Rows that stand for controls.
+const IDLE: u64 = u64::MAX;
+const QUARANTINE: u64 = u64::MAX - 1;
+const RESUME: u64 = u64::MAX - 2;
+
+/// Turns the rows that stand for controls into them.
+struct Speak;
+
+impl Stage for Speak {
+    type In = Vec<u64>;
+    type Out = Vec<u64>;
+
+    fn on_batch(
+        &mut self,
+        input: &mut Batch<Vec<u64>>,
+        out: &mut Out<'_, Vec<u64>>,
+        _cx: &mut StageCx<'_>,
+    ) -> Result<Step, StageError> {
+        let mut marks = input.meta.marks.drain(..).peekable();
+        for (i, row) in input.col.iter().enumerate() {
+            while let Some(m) = marks.next_if(|m| m.at as usize <= i) {
+                out.mark(m.watermark);
+            }
+            match *row {
+                IDLE => out.control(Control::Idle),
+                QUARANTINE => out.control(Control::Quarantined),
+                RESUME => out.control(Control::Resumed),
+                r => out.batch().col.push(r),
+            }
+        }
+        marks.for_each(|m| out.mark(m.watermark));
+        Ok(Step::Done)
+    }
+}
+
+/// What opens a gate.
+#[derive(Clone, Copy)]
+enum Opens {
+    /// A watermark of at least this.
+    At(u64),
+    /// This row.
+    Row(u64),
+}
+
+/// Opens gates when it sees rows and watermarks, and keeps a tape.
+struct Porter {
+    tape: Tape,
+    gates: Vec<(Opens, Gate)>,
+}
+
+impl Porter {
+    fn saw(&self, w: Timestamp) {
+        let due = |o: &Opens| matches!(o, Opens::At(t) if ts(*t) <= w);
+        self.gates.iter().filter(|(o, _)| due(o)).for_each(|(_, g)| g.open());
+    }
+
+    fn saw_row(&self, row: u64) {
+        let due = |o: &Opens| matches!(o, Opens::Row(r) if *r == row);
+        self.gates.iter().filter(|(o, _)| due(o)).for_each(|(_, g)| g.open());
+    }
+}
+
+impl Stage for Porter {
+    type In = Vec<u64>;
+    type Out = Vec<u64>;
+
+    fn on_batch(
+        &mut self,
+        input: &mut Batch<Vec<u64>>,
+        out: &mut Out<'_, Vec<u64>>,
+        cx: &mut StageCx<'_>,
+    ) -> Result<Step, StageError> {
+        input.col.iter().for_each(|r| self.saw_row(*r));
+        input.meta.marks.iter().for_each(|m| self.saw(m.watermark));
+        self.tape.on_batch(input, out, cx)
+    }
+
+    fn on_watermark(
+        &mut self,
+        w: Timestamp,
+        out: &mut Out<'_, Vec<u64>>,
+        cx: &mut StageCx<'_>,
+    ) -> Result<Step, StageError> {
+        self.saw(w);
+        self.tape.on_watermark(w, out, cx)
+    }
+}
+
+type Script = Vec<Line<u64>>;
+
+/// Two scripts, each through [`Speak`], merged into a tape that opens gates.
+fn merged(
+    scripts: [Script; 2],
+    gates: Vec<(Opens, Gate)>,
+) -> (ExecutionPlan<'static>, Shelf<(u32, Seen)>) {
+    let (tape, log) = Tape::new();
+    let mut p = HandPlan::new();
+    let speakers: Vec<usize> = scripts
+        .into_iter()
+        .enumerate()
+        .map(|(i, lines)| {
+            let from = p.source(&format!("in {i}"), ScriptSource::<u64>::new(lines));
+            let to = p.stage(&format!("speak {i}"), Speak);
+            p.join(from, to);
+            to
+        })
+        .collect();
+    let merge = p.stage("merge", Porter { tape, gates });
+    speakers.into_iter().for_each(|s| p.join(s, merge));
+    let (sink, _) = CollectSink::<u64>::new();
+    let out = p.sink("out", sink);
+    p.join(merge, out);
+    (p.plan(), log)
+}
+
+/// No row of an input that counts comes after a watermark that covers it, the watermarks rise,
+/// and the last one is what both inputs promised.
+pub fn a_merge_promises_no_more_than_its_inputs(engine: &dyn Engine) {
+    let script = |step: u64, rows: u64| -> Script {
+        let line = |r: u64| {
+            let row = Line::At(r * step, ts(r * step));
+            if r % 4 == 3 { vec![row, Line::Mark(ts(r * step)), Line::Yield] } else { vec![row] }
+        };
+        (0..rows).flat_map(line).collect()
+    };
+    for options in every_way() {
+        // Multiples of 3 up to 1197 and of 5 up to 995; both end with a mark on their last row.
+        let (plan, log) = merged([script(3, 400), script(5, 200)], Vec::new());
+        completed(&engine.run_plan(plan, options));
+        let log = log.take();
+        let mut watermark = Timestamp::MIN;
+        let mut rows = Vec::new();
+        for (_, seen) in &log {
+            match seen {
+                Seen::Mark(w) => {
+                    assert!(*w > watermark, "{w} after {watermark}");
+                    watermark = *w;
+                }
+                Seen::Row(r) => {
+                    assert!(ts(*r) > watermark, "row {r} came after watermark {watermark}");
+                    rows.push(*r);
+                }
+                _ => {}
+            }
+        }
+        // The input that ends first holds nothing back any more.
+        assert!(watermark >= ts(995), "the last promise is {watermark}");
+        let mut expected: Vec<u64> =
+            (0..400).map(|r| r * 3).chain((0..200).map(|r| r * 5)).collect();
+        expected.sort_unstable();
+        rows.sort_unstable();
+        assert_eq!(rows, expected);
+    }
+}
+
+/// An input that says it is idle does not hold the watermark back (L-4), and counts again with
+/// its next row.
+pub fn an_idle_input_holds_nothing_back(engine: &dyn Engine) {
+    for options in every_way() {
+        let (idle_seen, later) = (Gate::new(), Gate::new());
+        let quiet: Script = vec![
+            Line::At(1, ts(1)),
+            Line::Mark(ts(10)),
+            Line::Row(IDLE),
+            Line::Cut,
+            Line::Gate(idle_seen.clone()),
+            Line::At(60, ts(60)),
+            Line::Mark(ts(60)),
+            Line::Cut,
+            Line::Gate(later.clone()),
+        ];
+        let busy: Script = vec![
+            Line::At(2, ts(2)),
+            Line::Mark(ts(50)),
+            Line::Cut,
+            Line::Gate(idle_seen.clone()),
+            Line::At(55, ts(55)),
+            Line::Mark(ts(100)),
+        ];
+        let gates = vec![(Opens::At(50), idle_seen), (Opens::At(60), later)];
+        let (plan, log) = merged([quiet, busy], gates);
+        completed(&engine.run_plan(plan, options));
+        let marks: Vec<Seen> =
+            log.take().into_iter().map(|x| x.1).filter(|s| matches!(s, Seen::Mark(_))).collect();
+        assert!(marks.contains(&Seen::Mark(ts(50))), "{marks:?}");
+        assert!(marks.is_sorted());
+    }
+}
+
+/// Idle, rows, idle again: the second idleness holds nothing back either, also behind one more
+/// merge.
+pub fn an_input_may_be_idle_again(engine: &dyn Engine) {
+    for options in every_way() {
+        let (first, row, second) = (Gate::new(), Gate::new(), Gate::new());
+        let quiet: Script = vec![
+            Line::Row(IDLE),
+            Line::Cut,
+            Line::Gate(first.clone()),
+            Line::At(60, ts(60)),
+            Line::Cut,
+            Line::Row(IDLE),
+            Line::Cut,
+            Line::Gate(second.clone()),
+        ];
+        let busy: Script = vec![
+            Line::Mark(ts(50)),
+            Line::Cut,
+            Line::Gate(row.clone()),
+            Line::Mark(ts(100)),
+            Line::Cut,
+            Line::Gate(second.clone()),
+        ];
+        // A relay task between the quiet source and the merge: it must pass idleness on twice.
+        let (tape, log) = Tape::new();
+        let mut p = HandPlan::new();
+        let a = p.source("quiet", ScriptSource::<u64>::new(quiet));
+        let speak = p.stage("speak", Speak);
+        let (relay, _) = Tape::new();
+        let relay = p.stage("relay", relay);
+        let b = p.source("busy", ScriptSource::<u64>::new(busy));
+        let gates = vec![(Opens::At(50), first), (Opens::Row(60), row), (Opens::At(100), second)];
+        let merge = p.stage("merge", Porter { tape, gates });
+        let (sink, _) = CollectSink::<u64>::new();
+        let out = p.sink("out", sink);
+        for (x, y) in [(a, speak), (speak, relay), (relay, merge), (b, merge), (merge, out)] {
+            p.join(x, y);
+        }
+        completed(&engine.run_plan(p.plan(), options));
+        assert!(log.take().contains(&(0, Seen::Mark(ts(100)))));
+    }
+}
+
+/// An input that has ended does not hold the watermark back.
+pub fn an_ended_input_holds_nothing_back(engine: &dyn Engine) {
+    for options in every_way() {
+        let seen = Gate::new();
+        let short: Script = vec![Line::At(1, ts(1)), Line::Mark(ts(5))];
+        let long: Script = vec![
+            Line::At(2, ts(2)),
+            Line::Mark(ts(70)),
+            Line::Cut,
+            Line::Gate(seen.clone()),
+            Line::At(90, ts(90)),
+        ];
+        let (plan, log) = merged([short, long], vec![(Opens::At(70), seen)]);
+        completed(&engine.run_plan(plan, options));
+        let log: Vec<Seen> = log.take().into_iter().map(|x| x.1).collect();
+        let place = |s| log.iter().position(|x| *x == s);
+        assert!(place(Seen::Mark(ts(70))) < place(Seen::Row(90)), "{log:?}");
+    }
+}
+
+/// The watermark of an input that was set aside is left out, and counts again when it is back.
+pub fn b058_a_quarantined_input_is_left_out(engine: &dyn Engine) {
+    for options in every_way() {
+        let (aside, row, back) = (Gate::new(), Gate::new(), Gate::new());
+        let sick: Script = vec![
+            Line::At(1, ts(1)),
+            Line::Mark(ts(10)),
+            Line::Row(QUARANTINE),
+            Line::Cut,
+            Line::Gate(aside.clone()),
+            Line::Row(RESUME),
+            Line::At(60, ts(60)),
+            Line::Mark(ts(60)),
+            Line::Cut,
+            Line::Gate(back.clone()),
+            Line::At(95, ts(95)),
+            Line::Mark(ts(200)),
+        ];
+        let well: Script = vec![
+            Line::Mark(ts(50)),
+            Line::Cut,
+            Line::Gate(row.clone()),
+            Line::Mark(ts(100)),
+            Line::Cut,
+            Line::Gate(back.clone()),
+            Line::Mark(ts(200)),
+        ];
+        let gates = vec![(Opens::At(50), aside), (Opens::Row(60), row), (Opens::At(60), back)];
+        let (plan, log) = merged([sick, well], gates);
+        completed(&engine.run_plan(plan, options));
+        let log: Vec<Seen> = log.take().into_iter().map(|x| x.1).collect();
+        let marks: Vec<Seen> = log.iter().filter(|s| matches!(s, Seen::Mark(_))).copied().collect();
+        assert!(marks.contains(&Seen::Mark(ts(50))), "left out while aside: {log:?}");
+        assert_eq!(marks.last(), Some(&Seen::Mark(ts(200))));
+        // Back again: row 95 may not come behind a promise of 100, so 60 must have counted.
+        let place = |s| log.iter().position(|x| *x == s);
+        let late = log.iter().position(|s| matches!(s, Seen::Mark(w) if *w >= ts(95)));
+        assert!(place(Seen::Row(95)) < late, "{log:?}");
+    }
+}
