@@ -22,9 +22,8 @@ impl Gate {
 
     /// Takes a token, if there is one.
     pub(crate) fn pass(&mut self, now: Moment) -> bool {
-        let gained = now.since(self.read).as_nanos() * u128::from(self.rule.per_second);
+        self.level = self.level(now);
         self.read = self.read.max(now);
-        self.level = (self.level + gained).min(u128::from(self.rule.burst) * TOKEN);
         if self.level < TOKEN {
             return false;
         }
@@ -37,9 +36,10 @@ impl Gate {
         self.level += TOKEN;
     }
 
-    /// What a snapshot keeps.
-    pub(crate) const fn level(&self) -> u128 {
-        self.level
+    /// How full the bucket is.
+    pub(crate) fn level(&self, now: Moment) -> u128 {
+        let gained = now.since(self.read).as_nanos() * u128::from(self.rule.per_second);
+        (self.level + gained).min(u128::from(self.rule.burst) * TOKEN)
     }
 
     /// Goes on from a snapshot.

@@ -183,6 +183,8 @@ impl Traits {
 #[derive(Clone, Copy, Debug)]
 struct Due {
     at: u64,
+    /// Whether `at` is an event time.
+    event: bool,
     slot: u32,
     life: u32,
     exit: Exit,

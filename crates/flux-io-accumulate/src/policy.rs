@@ -70,8 +70,8 @@ impl OnExpire {
 /// How long a tombstone is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Keep {
-    /// Until the watermark is this far behind the later of the key's newest event time and the
-    /// watermark at its leaving.
+    /// Until the watermark is this far past the later of the key's newest event time and the
+    /// moment of its leaving: its event-time deadline if it left by one, else the watermark.
     For(Duration),
     /// To the end of input.
     ToEnd,

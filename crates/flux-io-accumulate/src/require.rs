@@ -163,13 +163,13 @@ impl Require {
     /// This and `other`.
     #[must_use]
     pub fn and(self, other: Self) -> Self {
-        self.join(other, |rules| Rule::And(rules))
+        self.join(other, Rule::And)
     }
 
     /// This or `other`.
     #[must_use]
     pub fn or(self, other: Self) -> Self {
-        self.join(other, |rules| Rule::Or(rules))
+        self.join(other, Rule::Or)
     }
 
     /// How much a variable weighs in the score (1 unless said); it does not change the verdict.

@@ -164,6 +164,11 @@ pub(crate) const fn ordered(t: Timestamp) -> u64 {
     (t.0 as u64) ^ (1 << 63)
 }
 
+/// The timestamp of such a number.
+pub(crate) const fn unordered(at: u64) -> Timestamp {
+    Timestamp((at ^ (1 << 63)) as i64)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -185,6 +190,7 @@ mod tests {
     fn a_timestamp_keeps_its_order_as_a_number() {
         let times = [i64::MIN, -5, -1, 0, 1, i64::MAX].map(|t| ordered(Timestamp(t)));
         assert!(times.is_sorted());
+        assert_eq!(unordered(times[1]), Timestamp(-5));
         assert_eq!((times[0], times[5]), (0, u64::MAX));
     }
 

@@ -8,6 +8,7 @@ use crate::key::hash_of;
 use crate::key::{KeyOf, UNKEYED};
 use crate::stage::{Control, Draws, Out, Outbox, Parcel, Removed, Stage, StageCx, StageHome, Step};
 use crate::time::{Moment, Timestamp};
+use std::collections::VecDeque;
 use std::fmt;
 
 /// Drives one [`Stage`]: rows in, rows out, time moved by the caller.
@@ -19,6 +20,7 @@ pub struct ByHand<S: Stage> {
     pub stage: S,
     home: StageHome,
     out: Outbox,
+    taken: VecDeque<Parcel>,
     timer: Option<Moment>,
     removed: Removed,
     draws: Draws,
@@ -41,10 +43,17 @@ impl<S: Stage> ByHand<S> {
 
     /// A driver for a stage that stands at `home`.
     pub fn at_home(stage: S, home: StageHome) -> Self {
+        Self::bounded(stage, home, usize::MAX)
+    }
+
+    /// A driver whose output is full after two batches of `max_rows` rows, as an engine's is: it
+    /// empties the output at each `Yield` and calls again.
+    pub fn bounded(stage: S, home: StageHome, max_rows: usize) -> Self {
         Self {
             stage,
             home,
-            out: Outbox::new(ColumnType::of::<S::Out>(), usize::MAX),
+            out: Outbox::new(ColumnType::of::<S::Out>(), max_rows),
+            taken: VecDeque::new(),
             timer: None,
             removed: Removed::default(),
             draws: Draws(0),
@@ -168,15 +177,22 @@ impl<S: Stage> ByHand<S> {
                 Step::Yield | Step::Pending => {}
                 Step::Wait(at) => *now = at.max(*now),
             }
-            // What is ready stays in order behind what `take` will read; only fullness is lifted.
-            self.out.lift_bound();
+            self.empty();
+        }
+    }
+
+    /// Moves what is ready behind what `take` will read.
+    fn empty(&mut self) {
+        while let Some(p) = self.out.pop() {
+            self.taken.push_back(p);
         }
     }
 
     fn take(&mut self) -> Result<S::Out, StageError> {
         self.out.seal();
+        self.empty();
         let mut all = S::Out::default();
-        while let Some(p) = self.out.pop() {
+        while let Some(p) = self.taken.pop_front() {
             match p {
                 Parcel::Batch(mut b) => {
                     if let Some(m) = b.meta().marks.last() {

@@ -219,11 +219,6 @@ impl Outbox {
         }
     }
 
-    /// Never full again: for a driver that keeps all output itself.
-    pub(crate) const fn lift_bound(&mut self) {
-        self.depth = usize::MAX;
-    }
-
     fn fresh(&mut self) -> AnyBatch {
         if let Some(b) = self.spare.pop() {
             self.reused += 1;

@@ -85,8 +85,8 @@ fn b075_weights_are_the_score() {
     assert!(after(&r, &["photo", "audio"]).0);
     assert!(!after(&r, &["text", "audio"]).0);
     let r = Require::all(["big", "small"]).weight("big", 3.0);
-    assert_eq!(after(&r, &["big"]).2, 0.75);
-    assert_eq!(after(&r, &["small"]).2, 0.25);
+    assert_eq!(after(&r, &["big"]), (false, "small".into(), 0.75));
+    assert_eq!(after(&r, &["small"]), (false, "big".into(), 0.25));
 }
 
 fn orders() -> Require {

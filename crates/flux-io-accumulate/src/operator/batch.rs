@@ -1,6 +1,7 @@
 //! A batch: blocks of rows, with the watermarks at their places between them.
 
 use super::{Accumulator, Cursor, Left};
+use crate::timers::unordered;
 use flux_io_core::hint::{prefetch, prefetch_all};
 use flux_io_core::{
     Accumulate, Batch, Column, ErrorClass, ErrorKind, KeyOf, Out, StageError, Step, Timestamp,
@@ -133,7 +134,8 @@ impl<C: Column, KO: KeyOf<C>, A: Accumulate<C, Key = KO::Key>> Accumulator<C, KO
             }
             self.due_at += 1;
             if self.alive(d.slot, d.life) {
-                self.leave(d.slot, d.exit, &mut out.batch().col);
+                let moment = if d.event { unordered(d.at) } else { self.watermark };
+                self.leave_at(d.slot, d.exit, moment, &mut out.batch().col);
                 out.seal_if_full();
                 self.take_fault()?;
             }

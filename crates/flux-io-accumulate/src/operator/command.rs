@@ -20,7 +20,7 @@ impl<C: Column, KO: KeyOf<C>, A: Accumulate<C, Key = KO::Key>> Accumulator<C, KO
             Command::FlushKey(key) => {
                 if let Some((slot, life)) = self.open_slot(key) {
                     let exit = Exit::Partial(Reason::Evicted);
-                    self.due.push(Due { at: 0, slot, life, exit });
+                    self.due.push(Due { at: 0, event: false, slot, life, exit });
                 }
             }
             Command::FlushAll => self.queue_all(Exit::Partial(Reason::Evicted)),

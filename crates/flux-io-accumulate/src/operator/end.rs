@@ -31,7 +31,13 @@ impl<C: Column, KO: KeyOf<C>, A: Accumulate<C, Key = KO::Key>> Accumulator<C, KO
     pub(super) fn queue_all(&mut self, exit: Exit) {
         let first = self.due.len();
         let life = |slot: u32| self.table.heads[slot as usize].life;
-        let all = self.table.slots().map(|slot| Due { at: 0, slot, life: life(slot), exit });
+        let all = self.table.slots().map(|slot| Due {
+            at: 0,
+            event: false,
+            slot,
+            life: life(slot),
+            exit,
+        });
         let all: Vec<Due> = all.collect();
         self.due.extend(all);
         self.sort_due(first);

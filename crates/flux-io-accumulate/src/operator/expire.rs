@@ -139,7 +139,7 @@ impl<C: Column, KO: KeyOf<C>, A: Accumulate<C, Key = KO::Key>> Accumulator<C, KO
                 Verdict::Wait(at) if event => self.events.push(Entry { at, ..e }),
                 Verdict::Wait(at) => self.clocks.push(Entry { at, ..e }),
                 Verdict::Leave(at, exit) => {
-                    self.due.push(Due { at, slot: e.slot, life: e.life, exit });
+                    self.due.push(Due { at, event, slot: e.slot, life: e.life, exit });
                 }
             }
         }

@@ -21,7 +21,7 @@ impl<C: Column, KO: KeyOf<C>, A: Accumulate<C, Key = KO::Key>> Accumulator<C, KO
     ) {
         let bound = self.plan.acc.bound(col.row(f.row));
         let correct = self.tombs.get(tomb).saved.is_some();
-        let merged = match self.plan.policy.on_late {
+        let merged = self.check_bound(bound).and_then(|()| match self.plan.policy.on_late {
             OnLate::Drop | OnLate::NewGeneration => Ok(None),
             OnLate::Correct if correct => self.corrected_state(tomb, col, f).map(Some),
             OnLate::SideOutput | OnLate::Correct => {
@@ -29,7 +29,7 @@ impl<C: Column, KO: KeyOf<C>, A: Accumulate<C, Key = KO::Key>> Accumulator<C, KO
                 let merged = self.plan.acc.update(&mut state, col.row_mut(f.row), f.at);
                 merged.map(|()| Some((state, None)))
             }
-        };
+        });
         let merged = match merged {
             Ok(merged) => merged,
             Err(e) => {
@@ -42,7 +42,7 @@ impl<C: Column, KO: KeyOf<C>, A: Accumulate<C, Key = KO::Key>> Accumulator<C, KO
         let Some((mut state, saved)) = merged else { return };
         let t = self.tombs.get(tomb);
         let Some(key) = t.key.clone() else { return };
-        let (generation, headers) = (t.generation, late_headers(&self.plan.need, t, f));
+        let (generation, headers) = (t.generation, corrected(&self.plan.need, t));
         if let Some(saved) = saved {
             self.tombs.change(tomb, &mut self.purse, |t| t.saved = Some(saved));
             let value = self.plan.acc.finish(&key, &mut state);
@@ -73,12 +73,11 @@ impl<C: Column, KO: KeyOf<C>, A: Accumulate<C, Key = KO::Key>> Accumulator<C, KO
 
     fn remember(&mut self, tomb: u32, f: &Fragment, bound: Option<(u16, u32)>) {
         let (identity, bounds) = (self.traits.identity, self.plan.need.bounds());
-        let max = self.plan.policy.max_index;
         self.tombs.change(tomb, &mut self.purse, |t| {
             t.late += 1;
             t.with_tail(|tail, mask| {
                 add_fragment(identity, tail, mask, f);
-                if let Some((which, n)) = bound.filter(|b| b.1 <= max) {
+                if let Some((which, n)) = bound {
                     tail.declare(usize::from(which), bounds, n);
                 }
             });
@@ -87,7 +86,7 @@ impl<C: Column, KO: KeyOf<C>, A: Accumulate<C, Key = KO::Key>> Accumulator<C, KO
 }
 
 /// The headers of a corrected result.
-fn late_headers<K>(need: &Need, t: &Tomb<K>, _f: &Fragment) -> Headers {
+fn corrected<K>(need: &Need, t: &Tomb<K>) -> Headers {
     let seen = t.seen(need);
     let missing = need.missing(&seen);
     Headers {

@@ -51,8 +51,20 @@ impl Exit {
 }
 
 impl<C: Column, KO: KeyOf<C>, A: Accumulate<C, Key = KO::Key>> Accumulator<C, KO, A> {
-    /// Lets an open key leave.
+    /// Lets an open key leave now.
     pub(super) fn leave(&mut self, slot: u32, exit: Exit, ob: &mut Vec<Left<KO, A, C>>) {
+        self.leave_at(slot, exit, self.watermark, ob);
+    }
+
+    /// Lets an open key leave, `moment` being when in event time: its deadline rather than the
+    /// watermark that reached it, since how far watermarks jump depends on batches and shards.
+    pub(super) fn leave_at(
+        &mut self,
+        slot: u32,
+        exit: Exit,
+        moment: Timestamp,
+        ob: &mut Vec<Left<KO, A, C>>,
+    ) {
         let fragments = self.fragments(slot);
         self.tally.held -= u64::from(fragments);
         let headers = self.headers(slot, fragments, exit);
@@ -80,7 +92,7 @@ impl<C: Column, KO: KeyOf<C>, A: Accumulate<C, Key = KO::Key>> Accumulator<C, KO
         }
         self.emit(slot, &key, headers, exit, ob);
         if let (true, Some(tail)) = (self.traits.tombs, tail) {
-            self.entomb(key, tag, mask, tail, (fragments, exit, saved));
+            self.entomb((key, tag, mask), tail, moment, (fragments, exit, saved));
         }
         self.give_back();
     }
@@ -180,16 +192,13 @@ impl<C: Column, KO: KeyOf<C>, A: Accumulate<C, Key = KO::Key>> Accumulator<C, KO
     /// Keeps a tombstone, unless its time is over at once.
     fn entomb(
         &mut self,
-        key: KO::Key,
-        tag: u32,
-        mask: u64,
+        (key, tag, mask): (KO::Key, u32, u64),
         tail: Tail,
+        moment: Timestamp,
         (fragments, exit, saved): (u32, Exit, Option<Box<[u8]>>),
     ) {
         let dies = match self.plan.policy.after {
-            After::Tombstone(Keep::For(d)) => {
-                ordered(Timestamp(tail.newest).max(self.watermark).plus(d))
-            }
+            After::Tombstone(Keep::For(d)) => ordered(Timestamp(tail.newest).max(moment).plus(d)),
             _ => u64::MAX,
         };
         if dies <= ordered(self.watermark) {

@@ -111,7 +111,7 @@ impl<C: Column, KO: KeyOf<C>, A: Accumulate<C, Key = KO::Key>> Accumulator<C, KO
         holds_fragment(self.traits.identity, &self.table.tails[slot as usize], mask, f)
     }
 
-    fn check_bound(&self, bound: Option<(u16, u32)>) -> Result<(), RowError> {
+    pub(super) fn check_bound(&self, bound: Option<(u16, u32)>) -> Result<(), RowError> {
         let Some((which, n)) = bound else { return Ok(()) };
         if usize::from(which) >= self.plan.need.bounds() {
             let what = format!("bound number {which} is not in the requirement");
@@ -139,10 +139,10 @@ impl<C: Column, KO: KeyOf<C>, A: Accumulate<C, Key = KO::Key>> Accumulator<C, KO
         tail.fragments += 1;
         tail.newest = tail.newest.max(f.at.time.0);
         if let Some(gap) = t.idle {
-            tail.idle_at = tail.newest.saturating_add(gap);
+            tail.idle_at = tail.idle_at.max(f.at.time.0.saturating_add(gap));
         }
         if let Some(gap) = t.quiet {
-            tail.quiet_at = self.now.0.saturating_add(gap);
+            tail.quiet_at = tail.quiet_at.max(self.now.0.saturating_add(gap));
         }
         if let Some((which, n)) = bound {
             tail.declare(usize::from(which), self.plan.need.bounds(), n);
@@ -336,6 +336,9 @@ impl<C: Column, KO: KeyOf<C>, A: Accumulate<C, Key = KO::Key>> Accumulator<C, KO
         let tail = &mut self.table.tails[slot as usize];
         tail.generation = generation;
         tail.ttl_at = t.ttl.map_or(i64::MAX, |d| f.at.time.0.saturating_add(d));
+        // The gaps are measured from the fragment that is noted right after this.
+        tail.idle_at = t.idle.map_or(i64::MAX, |_| i64::MIN);
+        tail.quiet_at = t.quiet.map_or(u64::MAX, |_| 0);
         tail.timeout_at = t.timeout.map_or(u64::MAX, |d| now.saturating_add(d));
         tail.flush_at = t.flush.map_or(u64::MAX, |d| now.saturating_add(d));
         if t.lru {

@@ -75,7 +75,7 @@ impl<C: Column, KO: KeyOf<C>, A: Accumulate<C, Key = KO::Key>> Accumulator<C, KO
         let t = &self.tally;
         let plain = [t.fragments, t.complete, t.duplicate, t.late, t.opened, self.tombs.evicted];
         plain.iter().chain(&t.emitted).for_each(|n| put(to, *n));
-        let level = self.gate.as_ref().map_or(0, crate::gate::Gate::level);
+        let level = self.gate.as_ref().map_or(0, |g| g.level(self.now));
         to.extend_from_slice(&level.to_le_bytes());
         put(to, self.ledger.classes().count() as u64);
         for (class, n) in self.ledger.classes() {

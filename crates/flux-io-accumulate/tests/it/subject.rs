@@ -1,0 +1,258 @@
+//! The operator under test, driven by hand with the model's events, and its results in the model's
+//! words.
+
+use crate::model::{Event, Row, Shape};
+use flux_io_accumulate::{Accumulator, Blueprint, Policy, Require};
+use flux_io_core::{
+    Accumulate, At, Batch, ByHand, ByValue, DeadCause, ErrorRecord, KeyOf, Mark, Moment, Outcome,
+    RowError, Seq, Stage, StageError, Timestamp, Uniform, Var, Why, push_mark,
+};
+use std::collections::BTreeMap;
+
+pub(crate) type Value = Vec<(Var, u32)>;
+
+/// The requirement of a shape.
+pub(crate) fn require(shape: Shape) -> Require {
+    match shape {
+        Shape::Four => Require::all(["a", "b", "c", "d"]),
+        Shape::Order => {
+            Require::new().one("header").each("shipped", "lines").each("received", "lines")
+        }
+        Shape::TwoOfThree => Require::k_of_n(2, ["a", "b", "c"]),
+        Shape::Nested => {
+            let either = Require::any(["b", "c"]);
+            Require::all(["a"]).and(either).weight("a", 3.0)
+        }
+        Shape::Three => Require::count(3),
+        Shape::Seventy => Require::all((0..70).map(|i| format!("v{i}"))),
+    }
+}
+
+/// How rows find their key.
+pub(crate) fn key_of() -> impl KeyOf<Vec<Row>, Key = u64> {
+    ByValue(|r: &Row| r.key)
+}
+
+/// The accumulator of a policy: the state is the list of values in the order of arrival.
+pub(crate) fn blueprint(
+    policy: Policy,
+    shape: Shape,
+) -> Blueprint<Vec<Row>, impl KeyOf<Vec<Row>, Key = u64>, ListOf> {
+    Blueprint::new(policy, key_of(), ListOf { lines: shape == Shape::Order }).unwrap()
+}
+
+/// An accumulator written by hand; `lines` says whether the requirement has a bound.
+#[derive(Clone, Debug)]
+pub(crate) struct ListOf {
+    lines: bool,
+}
+
+impl Accumulate<Vec<Row>> for ListOf {
+    type Key = u64;
+    type State = Value;
+    type Out = Value;
+    fn init(&self) -> Value {
+        Value::new()
+    }
+    fn var(&self, row: &Row) -> Result<Var, RowError> {
+        Ok(row.var)
+    }
+    fn bound(&self, row: &Row) -> Option<(u16, u32)> {
+        row.bound.filter(|_| self.lines).map(|n| (0, n))
+    }
+    fn identity(&self, row: &Row) -> u64 {
+        row.id
+    }
+    fn update(&self, state: &mut Value, row: &mut Row, _: At) -> Result<(), RowError> {
+        if row.bad {
+            return Err(RowError::new(DeadCause::Conflict, "bad"));
+        }
+        state.push((row.var, row.val));
+        Ok(())
+    }
+    fn finish(&self, _: &u64, state: &mut Value) -> Value {
+        std::mem::take(state)
+    }
+    fn weight(&self, state: &Value) -> usize {
+        state.iter().map(|x| x.1 as usize).sum()
+    }
+    fn save(&self, state: &Value, to: &mut Vec<u8>) -> Result<(), StageError> {
+        save(state, to);
+        Ok(())
+    }
+    fn load(&self, from: &[u8]) -> Result<Value, StageError> {
+        load(from).ok_or_else(|| StageError::permanent("no such state"))
+    }
+}
+
+fn save(v: &Value, to: &mut Vec<u8>) {
+    for (var, val) in v {
+        to.extend_from_slice(&var.group.to_le_bytes());
+        to.extend_from_slice(&var.index.to_le_bytes());
+        to.extend_from_slice(&val.to_le_bytes());
+    }
+}
+
+fn load(from: &[u8]) -> Option<Value> {
+    let n4 = |b: &[u8]| Some(u32::from_le_bytes(b.try_into().ok()?));
+    let one = |b: &[u8]| {
+        let group = u16::from_le_bytes(b[..2].try_into().ok()?);
+        Some((Var { group, index: n4(&b[2..6])? }, n4(&b[6..])?))
+    };
+    (from.len() % 10 == 0).then(|| from.chunks(10).map(one).collect())?
+}
+
+/// What one run gave.
+#[derive(Debug, Default, PartialEq)]
+pub(crate) struct Told {
+    pub(crate) outs: Vec<String>,
+    pub(crate) dead: Vec<String>,
+    pub(crate) classes: BTreeMap<String, u64>,
+    pub(crate) fragments: u64,
+    pub(crate) tombstones_evicted: u64,
+    /// Keys, items and tombstones at the end.
+    pub(crate) held: (u64, u64, u64),
+    pub(crate) why: Vec<String>,
+}
+
+pub(crate) fn text(o: &Outcome<u64, Value>) -> String {
+    let h = o.headers();
+    let kind = match o {
+        Outcome::Complete { .. } => "complete",
+        Outcome::Partial { .. } => "partial",
+        Outcome::Late { .. } => "late",
+        Outcome::Corrected { .. } => "corrected",
+    };
+    let mut text = format!(
+        "{}#{} {kind} {} x{} {:?}",
+        o.key(),
+        h.generation,
+        h.reason.as_str(),
+        h.fragments,
+        o.value()
+    );
+    if matches!(o, Outcome::Partial { .. } | Outcome::Corrected { .. }) {
+        text += &format!(" without [{}] {:.3}", h.missing_vars(), h.completeness.min(0.999_999));
+        if h.completeness.to_bits() == 1.0_f32.to_bits() {
+            text.truncate(text.len() - 5);
+            text += "1.000";
+        }
+    }
+    text
+}
+
+pub(crate) fn dead_text(r: &ErrorRecord) -> String {
+    let key = r.key.as_ref().map(|k| u64::from_be_bytes(k.as_slice().try_into().unwrap()));
+    format!("{key:?} {} x{}", r.cause, r.items)
+}
+
+pub(crate) fn why_text(w: &Why, clock_offset: u64) -> String {
+    match w {
+        Why::Unknown => "unknown".into(),
+        Why::Open { fragments, missing, deadline, timeout, .. } => {
+            let names: Vec<String> = missing.iter().map(ToString::to_string).collect();
+            let deadline = deadline.map(|d| d.0);
+            let timeout = timeout.map(|t| t.0 + clock_offset);
+            format!("open {fragments} [{}] {deadline:?} {timeout:?}", names.join(","))
+        }
+        Why::Left { reason, fragments, late } => {
+            format!("left {} {fragments} {late}", reason.as_str())
+        }
+    }
+}
+
+/// Runs the events in batches of at most `split` rows; with `restart`, every batch is handled by a
+/// new instance that goes on from the snapshot of the one before.
+pub(crate) fn run(
+    policy: &Policy,
+    shape: Shape,
+    events: &[Event],
+    split: usize,
+    restart: bool,
+) -> Told {
+    let plan = blueprint(policy.clone(), shape);
+    let mut d = Drive {
+        hand: ByHand::new(plan.make()),
+        batch: Batch::default(),
+        times: Vec::new(),
+        seq: 0,
+        told: Told::default(),
+    };
+    let mut offset = 0;
+    for event in events {
+        match *event {
+            Event::Row(row) => {
+                d.batch.col.push(row);
+                d.times.push(Timestamp(row.ts));
+            }
+            Event::Mark(w) => {
+                let at = d.batch.len() as u32;
+                push_mark(&mut d.batch.meta.marks, Mark { at, watermark: Timestamp(w) });
+            }
+            Event::Clock(at) => {
+                d.flush();
+                let outs = d.hand.advance(Moment(at - offset)).unwrap();
+                d.note(&outs);
+            }
+            Event::End => {
+                d.flush();
+                let outs = d.hand.end().unwrap();
+                d.note(&outs);
+            }
+        }
+        if d.batch.len() >= split || (restart && matches!(event, Event::Mark(_))) {
+            d.flush();
+            if restart {
+                offset += d.hand.now().0;
+                let mut bytes = Vec::new();
+                d.hand.stage.snapshot(&mut bytes).unwrap();
+                d.hand = ByHand::new(plan.make());
+                d.hand.stage.restore(&bytes).unwrap();
+                assert_eq!(d.hand.watermark(Timestamp::MIN).unwrap().len(), 0);
+            }
+        }
+    }
+    d.flush();
+    let stage = &d.hand.stage;
+    let (ledger, gauge) = (stage.ledger().unwrap(), stage.gauge().unwrap());
+    assert!(ledger.balanced(), "{ledger}");
+    let why = |k: u64| why_text(&stage.why(&k.to_be_bytes()), offset);
+    Told {
+        classes: ledger.classes().map(|(c, n)| (c.to_string(), n)).collect(),
+        fragments: ledger.fragments,
+        tombstones_evicted: ledger.tombstones_evicted,
+        held: (gauge.keys, gauge.items, gauge.tombstones),
+        why: (0..KEYS).map(why).collect(),
+        ..d.told
+    }
+}
+
+struct Drive<KO: KeyOf<Vec<Row>, Key = u64>> {
+    hand: ByHand<Accumulator<Vec<Row>, KO, ListOf>>,
+    batch: Batch<Vec<Row>>,
+    times: Vec<Timestamp>,
+    seq: u64,
+    told: Told,
+}
+
+impl<KO: KeyOf<Vec<Row>, Key = u64>> Drive<KO> {
+    fn flush(&mut self) {
+        let mut batch = std::mem::take(&mut self.batch);
+        if batch.is_empty() && batch.meta.marks.is_empty() {
+            return;
+        }
+        batch.meta.seq = Seq::Run(self.seq);
+        self.seq += batch.len() as u64;
+        batch.meta.time = Uniform::Rows(std::mem::take(&mut self.times));
+        let outs = self.hand.feed_keyed(batch, &key_of()).unwrap();
+        self.note(&outs);
+    }
+
+    fn note(&mut self, outs: &[Outcome<u64, Value>]) {
+        self.told.outs.extend(outs.iter().map(text));
+        self.told.dead.extend(self.hand.take_dead().iter().map(dead_text));
+    }
+}
+
+/// Keys that random rows use.
+pub(crate) const KEYS: u64 = 6;
