@@ -1,0 +1,7 @@
+//! Black-box tests of the simulator, on pipelines written against core alone.
+
+mod canary;
+mod chaos;
+mod determinism;
+mod parts;
+mod stuck;
