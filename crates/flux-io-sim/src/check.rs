@@ -89,6 +89,7 @@ where
         strategy: None,
         twice: false,
         bounds: Bounds { faulty: 20_000, heal: 200_000 },
+        shrink_runs: SHRINK_RUNS,
     }
 }
 
@@ -102,6 +103,7 @@ pub struct Simulation<F> {
     strategy: Option<Strategy>,
     twice: bool,
     bounds: Bounds,
+    shrink_runs: usize,
 }
 
 impl<F> fmt::Debug for Simulation<F> {
@@ -158,6 +160,13 @@ impl<F> Simulation<F> {
     #[must_use]
     pub const fn twice(mut self) -> Self {
         self.twice = true;
+        self
+    }
+
+    /// Runs that making a failing stream short may cost; 3,000 unless told, 0 for none.
+    #[must_use]
+    pub const fn shrink_runs(mut self, runs: usize) -> Self {
+        self.shrink_runs = runs;
         self
     }
 
@@ -292,7 +301,7 @@ impl<F> Simulation<F> {
             (whole.clone(), 0)
         } else {
             let mut left = SHRINK_STEPS;
-            shrink(&whole, SHRINK_RUNS, |s| {
+            shrink(&whole, self.shrink_runs, |s| {
                 if left == 0 {
                     return None;
                 }

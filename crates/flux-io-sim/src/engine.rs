@@ -97,6 +97,9 @@ pub(crate) fn run(
         .seed(u64::from(world.choose(Kind::HashSeed, u32::MAX)))
         .chain(swarm.chain)
         .handle(&handle);
+    options.snapshots = swarm.snapshots.as_ref().map(Arc::clone);
+    options.memory = swarm.memory.as_ref().map(Arc::clone);
+    options.restore = swarm.restore;
     options.observer = Some(Arc::new(Watch(Arc::clone(&world))));
     let host: Arc<dyn Host> = Arc::<World>::clone(&world);
     let (tasks, collector) = tasks(plan, &host, &options);

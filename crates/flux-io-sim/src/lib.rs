@@ -35,4 +35,4 @@ pub use sink::SimSink;
 pub use source::SimSource;
 pub use stats::SimStats;
 pub use strategy::Strategy;
-pub use swarm::Swarm;
+pub use swarm::{SimDelays, Swarm};

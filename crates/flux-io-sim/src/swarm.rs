@@ -9,9 +9,10 @@ use crate::fault::{Class, Fault, Faults};
 use crate::sink::SimSink;
 use crate::source::SimSource;
 use crate::world::{World, WorldChoices};
-use flux_io_core::{Command, Draws, Sink, Source};
+use flux_io_core::{Command, Draws, Host, IoCx, MemoryPool, Sink, SnapshotStore, Source};
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Rates a fault that is on may have, in thousandths.
 const RATES: [u16; 5] = [10, 40, 120, 250, 400];
@@ -28,6 +29,12 @@ pub struct Swarm {
     pub chain: bool,
     /// Instances a parallel stage should have: 1 to 4. Also the run's number of workers.
     pub shards: u32,
+    /// Where snapshots of this run go ([`Fault::Barrier`] asks for them) and come from.
+    pub snapshots: Option<Arc<dyn SnapshotStore>>,
+    /// Whether to restore every stage and source from `snapshots` at the start.
+    pub restore: bool,
+    /// The memory budget of this run.
+    pub memory: Option<Arc<dyn MemoryPool>>,
     pub(crate) world: Arc<World>,
     pub(crate) commands: Vec<(String, Command)>,
     pub(crate) on: Faults,
@@ -65,7 +72,20 @@ impl Swarm {
         }
         let heal_at = 64 << world.choose(Kind::Swarm, HEALS);
         let panic_at = on.has(Fault::Panic).then(|| world.choose(Kind::Swarm, 200));
-        Self { capacity, rows, chain, shards, world, commands: Vec::new(), on, heal_at, panic_at }
+        Self {
+            capacity,
+            rows,
+            chain,
+            shards,
+            snapshots: None,
+            restore: false,
+            memory: None,
+            world,
+            commands: Vec::new(),
+            on,
+            heal_at,
+            panic_at,
+        }
     }
 
     /// A number from `low` to `high`, both included. Shrinking moves it towards `low`.
@@ -93,6 +113,19 @@ impl Swarm {
         SimDisk::new(WorldChoices(Arc::clone(&self.world)))
     }
 
+    /// Time, timers and blocking work of this run, for futures that a stage drives itself.
+    #[must_use]
+    pub fn io(&self) -> IoCx {
+        let host: Arc<dyn Host> = Arc::<World>::clone(&self.world);
+        IoCx::new(host, self.rows)
+    }
+
+    /// How long a call to somewhere else takes this time: drawn, often nothing, at most a minute.
+    #[must_use]
+    pub fn delays(&self) -> SimDelays {
+        SimDelays(Arc::clone(&self.world))
+    }
+
     /// A command that may be sent to `stage` at drawn steps ([`Fault::Command`]).
     pub fn command(&mut self, stage: &str, command: Command) {
         self.commands.push((stage.to_owned(), command));
@@ -102,5 +135,23 @@ impl Swarm {
     #[must_use]
     pub const fn has(&self, f: Fault) -> bool {
         self.on.has(f)
+    }
+}
+
+/// Draws delays while a run goes on; see [`Swarm::delays`].
+#[derive(Clone)]
+pub struct SimDelays(Arc<World>);
+
+impl fmt::Debug for SimDelays {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SimDelays")
+    }
+}
+
+impl SimDelays {
+    /// The next delay; none once the faults of the run have ended.
+    #[must_use]
+    pub fn draw(&self) -> Duration {
+        if self.0.healed() { Duration::ZERO } else { self.0.delay() }
     }
 }

@@ -3,5 +3,6 @@
 mod canary;
 mod chaos;
 mod determinism;
+mod order;
 mod parts;
 mod stuck;

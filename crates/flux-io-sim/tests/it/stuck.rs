@@ -135,6 +135,7 @@ fn line(
 fn a_run_that_goes_on_for_ever_is_told() {
     let failure = simulate(|s| (line(s, Empty), ()))
         .bound(1_000)
+        .shrink_runs(3)
         .seeds(1)
         .try_check(|_, ()| Ok(()))
         .expect_err("it never ends");
