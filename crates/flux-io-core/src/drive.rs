@@ -12,7 +12,7 @@ mod link;
 mod tail;
 mod task;
 
-use crate::edge::{Edge, EdgeStats};
+use crate::edge::{Edge, EdgeStats, QueueView};
 use crate::host::{BoxFuture, Host};
 use crate::observe::Observer;
 use crate::run::{
@@ -31,6 +31,7 @@ pub use cut::tasks;
 /// One task of a run: a future that an engine polls until it is ready.
 pub struct Task<'env> {
     name: String,
+    stages: Vec<String>,
     future: BoxFuture<'env, TaskReport>,
 }
 
@@ -39,6 +40,12 @@ impl Task<'_> {
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// The names of the stages it drives, from its head to its tail.
+    #[must_use]
+    pub fn stages(&self) -> &[String] {
+        &self.stages
     }
 }
 
@@ -61,6 +68,8 @@ struct EdgeRun {
     from: String,
     to: String,
     capacity: usize,
+    /// Sending and receiving instance of each queue.
+    pairs: Vec<(u32, u32)>,
     queues: Vec<Edge>,
 }
 
@@ -93,6 +102,18 @@ impl Collector {
         r.batches.made += task.batches.made;
         r.batches.reused += task.batches.reused;
         r.imbalances.extend(task.imbalances);
+    }
+
+    /// How every queue between two tasks stands now: who waits for whom, for a dump of a run that
+    /// makes no progress. Each queue is locked for a moment, one after the other.
+    #[must_use]
+    pub fn queues_now(&self) -> Vec<QueueView> {
+        let view = |e: &EdgeRun| -> Vec<QueueView> {
+            let each = e.queues.iter().zip(&e.pairs);
+            each.map(|(q, (a, b))| q.view(format!("{}#{a}", e.from), format!("{}#{b}", e.to)))
+                .collect()
+        };
+        self.edges.iter().flat_map(view).collect()
     }
 
     /// A task ended without a report (it panicked outside user code, or was dropped): the run

@@ -73,6 +73,27 @@ pub struct EdgeStats {
     pub balance: Option<i64>,
 }
 
+/// One queue between two tasks at one moment, for people who look for what holds a run up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct QueueView {
+    /// The sending stage and its instance: `parse#0`.
+    pub from: String,
+    /// The receiving stage and its instance.
+    pub to: String,
+    /// Batches waiting.
+    pub depth: usize,
+    /// Slots waiting that hold controls only.
+    pub controls: usize,
+    /// Batches that fit.
+    pub capacity: usize,
+    /// A task waits for room here.
+    pub sender_waits: bool,
+    /// A task waits for something to take here.
+    pub receiver_waits: bool,
+    /// The receiver is gone.
+    pub closed: bool,
+}
+
 /// The answer to a push.
 #[derive(Debug)]
 pub enum Pushed {
@@ -382,5 +403,20 @@ impl Edge {
 
     pub(crate) fn stats(&self) -> EdgeStats {
         lock(&self.0).queue.stats()
+    }
+
+    pub(crate) fn view(&self, from: String, to: String) -> QueueView {
+        let g = lock(&self.0);
+        let q = &g.queue;
+        QueueView {
+            from,
+            to,
+            depth: q.depth(),
+            controls: q.slots.iter().filter(|s| s.batch.is_none()).count(),
+            capacity: q.capacity(),
+            sender_waits: g.sender.is_some(),
+            receiver_waits: g.receiver.is_some(),
+            closed: q.closed,
+        }
     }
 }

@@ -46,7 +46,7 @@ pub use context::{
     Attribute, Context, Cost, Envelope, EnvelopeMeta, TraceContext, TraceParentError,
 };
 pub use drive::{Collector, Task, tasks};
-pub use edge::{Controls, EdgeQueue, EdgeStats, Pushed, Slot};
+pub use edge::{Controls, EdgeQueue, EdgeStats, Pushed, QueueView, Slot};
 pub use error::{
     DeadCause, DeadLetter, ErrorClass, ErrorKind, ErrorRecord, GiveUp, OnError, Original, Retry,
     RowError, StageError, chain,

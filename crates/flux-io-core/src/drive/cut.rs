@@ -186,6 +186,10 @@ impl<'env> Cutter<'env> {
                 from: self.graph.nodes[e.from.0].name.clone(),
                 to: self.graph.nodes[e.to.0].name.clone(),
                 capacity: buffer.capacity,
+                pairs: (0..a)
+                    .flat_map(|i| (0..b).map(move |j| (i, j)))
+                    .filter(|(i, j)| matrix[*i as usize][*j as usize].is_some())
+                    .collect(),
                 queues: matrix.iter().flatten().flatten().cloned().collect(),
             });
             let in_turn = self.dealt(e.from.0) && self.instances[e.from.0] > 1;
@@ -262,6 +266,7 @@ impl<'env> Cutter<'env> {
 
     fn task(&mut self, first: usize, shard: u32) -> Option<Task<'env>> {
         let name = format!("{}#{shard}", self.graph.nodes[first].name);
+        let mut stages = Vec::new();
         let mut head = None;
         let mut links = Vec::new();
         let mut tail = None;
@@ -269,6 +274,7 @@ impl<'env> Cutter<'env> {
         let mut last = first;
         while let Some(i) = at {
             last = i;
+            stages.push(self.graph.nodes[i].name.clone());
             if let Some(node) = self.node(i, shard) {
                 links.push(self.link(i, shard, node));
             } else {
@@ -289,7 +295,7 @@ impl<'env> Cutter<'env> {
             edge
         });
         let chain = Chain::new(&self.run, links, tail, dead);
-        Some(Task { name, future: Box::pin(TaskBody { head, chain }.run()) })
+        Some(Task { name, stages, future: Box::pin(TaskBody { head, chain }.run()) })
     }
 
     fn source(&self, stage: usize, source: Box<dyn crate::DynSource + 'env>) -> Head<'env> {
@@ -318,11 +324,13 @@ impl<'env> Cutter<'env> {
             from: "(failed rows)".into(),
             to: self.graph.nodes[stage].name.clone(),
             capacity: self.graph.buffer.capacity,
+            pairs: (0..self.dead_edges.len() as u32).map(|i| (i, 0)).collect(),
             queues: self.dead_edges.clone(),
         });
         let tail = self.sink(stage, sink);
         let head = Head::Edges(EdgesHead::new(groups));
         let chain = Chain::new(&self.run, Vec::new(), tail, None);
-        Some(Task { name, future: Box::pin(TaskBody { head, chain }.run()) })
+        let stages = vec![self.graph.nodes[stage].name.clone()];
+        Some(Task { name, stages, future: Box::pin(TaskBody { head, chain }.run()) })
     }
 }

@@ -1,0 +1,157 @@
+//! What differs from run to run besides the schedule: sizes, switches, and which faults are on.
+//!
+//! Source of the idea: Groce, Zhang, Eide, Chen, Regehr, "Swarm testing", ISSTA 2012: leaving
+//! features out at random finds what a run with everything on hides.
+
+use crate::choice::Kind;
+use crate::disk::SimDisk;
+use crate::fault::{Class, Fault, Faults};
+use crate::sink::SimSink;
+use crate::source::SimSource;
+use crate::world::{World, WorldChoices};
+use flux_io_core::{Command, Draws, Host, IoCx, MemoryPool, Sink, SnapshotStore, Source};
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Rates a fault that is on may have, in thousandths.
+const RATES: [u16; 5] = [10, 40, 120, 250, 400];
+/// Shifts of 64 steps after which faults end.
+const HEALS: u32 = 8;
+
+/// The options of one run, and the door to its stream of choices while the plan is made.
+pub struct Swarm {
+    /// Batches that an edge holds unless the plan sets it for that edge: 1 to 8.
+    pub capacity: usize,
+    /// Rows of a full batch: 1 to 64.
+    pub rows: usize,
+    /// Whether stages joined by a plain edge share a task.
+    pub chain: bool,
+    /// Instances a parallel stage should have: 1 to 4. Also the run's number of workers.
+    pub shards: u32,
+    /// Where snapshots of this run go ([`Fault::Barrier`] asks for them) and come from.
+    pub snapshots: Option<Arc<dyn SnapshotStore>>,
+    /// Whether to restore every stage and source from `snapshots` at the start.
+    pub restore: bool,
+    /// The memory budget of this run.
+    pub memory: Option<Arc<dyn MemoryPool>>,
+    pub(crate) world: Arc<World>,
+    pub(crate) commands: Vec<(String, Command)>,
+    pub(crate) on: Faults,
+    pub(crate) heal_at: u64,
+    pub(crate) panic_at: Option<u32>,
+}
+
+impl fmt::Debug for Swarm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let on: Vec<_> =
+            Fault::ALL.iter().filter(|x| self.on.has(**x)).map(|x| x.as_str()).collect();
+        write!(
+            f,
+            "capacity {}, rows {}, chain {}, shards {}, faults {on:?} until step {}",
+            self.capacity, self.rows, self.chain, self.shards, self.heal_at
+        )
+    }
+}
+
+impl Swarm {
+    pub(crate) fn draw(world: Arc<World>, allowed: Faults) -> Self {
+        // 0 is the plain way: the greatest capacity and batch, chained, one shard, nothing on.
+        let capacity = 8 - world.choose(Kind::Swarm, 8) as usize;
+        let rows = [64, 32, 16, 7, 3, 2, 1][world.choose(Kind::Swarm, 7) as usize];
+        let chain = world.choose(Kind::Swarm, 2) == 0;
+        let shards = 1 + world.choose(Kind::Swarm, 4);
+        let mut on = Faults::none();
+        for f in Fault::ALL.iter().copied() {
+            if f.class() == Class::Effect || !allowed.has(f) || world.choose(Kind::Swarm, 2) == 0 {
+                continue;
+            }
+            on = on.with(f);
+            let rate = world.choose(Kind::Swarm, RATES.len() as u32) as usize;
+            world.set_rate(f, RATES[rate]);
+        }
+        let heal_at = 64 << world.choose(Kind::Swarm, HEALS);
+        let panic_at = on.has(Fault::Panic).then(|| world.choose(Kind::Swarm, 200));
+        Self {
+            capacity,
+            rows,
+            chain,
+            shards,
+            snapshots: None,
+            restore: false,
+            memory: None,
+            world,
+            commands: Vec::new(),
+            on,
+            heal_at,
+            panic_at,
+        }
+    }
+
+    /// A number from `low` to `high`, both included. Shrinking moves it towards `low`.
+    pub fn pick(&mut self, low: u32, high: u32) -> u32 {
+        low + self.world.choose(Kind::Swarm, high.saturating_sub(low).saturating_add(1))
+    }
+
+    /// A seed for data that a test makes up.
+    pub fn draws(&mut self) -> Draws {
+        Draws(u64::from(self.world.choose(Kind::Swarm, u32::MAX)))
+    }
+
+    /// Puts the faults of this run around a source; `name` stands in timelines.
+    pub fn source<S: Source>(&mut self, name: &str, source: S) -> SimSource<S> {
+        SimSource::new(Arc::clone(&self.world), name, source)
+    }
+
+    /// Puts the faults of this run around a sink; `name` stands in timelines.
+    pub fn sink<S: Sink>(&mut self, name: &str, sink: S) -> SimSink<S> {
+        SimSink::new(Arc::clone(&self.world), name, sink)
+    }
+
+    /// An empty disk that draws its faults from this run's stream.
+    pub fn disk(&mut self) -> SimDisk {
+        SimDisk::new(WorldChoices(Arc::clone(&self.world)))
+    }
+
+    /// Time, timers and blocking work of this run, for futures that a stage drives itself.
+    #[must_use]
+    pub fn io(&self) -> IoCx {
+        let host: Arc<dyn Host> = Arc::<World>::clone(&self.world);
+        IoCx::new(host, self.rows)
+    }
+
+    /// How long a call to somewhere else takes this time: drawn, often nothing, at most a minute.
+    #[must_use]
+    pub fn delays(&self) -> SimDelays {
+        SimDelays(Arc::clone(&self.world))
+    }
+
+    /// A command that may be sent to `stage` at drawn steps ([`Fault::Command`]).
+    pub fn command(&mut self, stage: &str, command: Command) {
+        self.commands.push((stage.to_owned(), command));
+    }
+
+    /// Whether a fault can strike in this run.
+    #[must_use]
+    pub const fn has(&self, f: Fault) -> bool {
+        self.on.has(f)
+    }
+}
+
+/// Draws delays while a run goes on; see [`Swarm::delays`].
+#[derive(Clone)]
+pub struct SimDelays(Arc<World>);
+
+impl fmt::Debug for SimDelays {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SimDelays")
+    }
+}
+
+impl SimDelays {
+    /// The next delay; none once the faults of the run have ended.
+    #[must_use]
+    pub fn draw(&self) -> Duration {
+        if self.0.healed() { Duration::ZERO } else { self.0.delay() }
+    }
+}

@@ -1,0 +1,136 @@
+//! Correct pipelines under every kind of fault: nothing hangs, nothing is lost or comes twice where
+//! that is promised, and every kind of fault really took effect.
+
+use crate::parts::{Job, Recipe, assembly, nothing_lost};
+use flux_io_core::{Ended, GiveUp, OnError, Retry};
+use flux_io_sim::{Fault, Faults, SimRun, SimStats, Strategy, simulate};
+
+const RETRY: OnError = OnError::Retry {
+    retry: Retry {
+        attempts: 4,
+        first: std::time::Duration::from_millis(5),
+        factor: 2,
+        longest: std::time::Duration::from_secs(1),
+        jitter_percent: 50,
+    },
+    then: GiveUp::Fail,
+};
+
+fn took_effect(stats: &SimStats, faults: &[Fault], least: u64) {
+    for f in faults {
+        assert!(stats.seeds_with(*f) >= least, "{} too seldom\n{stats}", f.as_str());
+    }
+}
+
+/// Transient errors, partial writes, barriers, commands and deadlines.
+#[test]
+fn retried_faults_lose_nothing_and_repeat_nothing() {
+    let recipe = Recipe { wait: true, on_error: RETRY, ..Recipe::plain(200) };
+    let faults = Faults::harmless()
+        .with(Fault::TransientFill)
+        .with(Fault::TransientWrite)
+        .with(Fault::PartialWrite)
+        .with(Fault::Command);
+    let stats = simulate(|s| assembly(s, recipe)).faults(faults).seeds(1_000).check(nothing_lost);
+    let all = [
+        Fault::ShortFill,
+        Fault::SlowFill,
+        Fault::TransientFill,
+        Fault::SlowWrite,
+        Fault::TransientWrite,
+        Fault::PartialWrite,
+        Fault::Spurious,
+        Fault::SlowStep,
+        Fault::Suspend,
+        Fault::WallJump,
+        Fault::Barrier,
+        Fault::Policy,
+        Fault::Command,
+        Fault::DroppedFill,
+    ];
+    took_effect(&stats, &all, 20);
+}
+
+/// A drain at any step: what was accepted comes out, the rest was never read.
+#[test]
+fn a_drain_at_any_step_delivers_what_was_accepted() {
+    let recipe = Recipe { wait: true, on_error: RETRY, ..Recipe::plain(200) };
+    let stats = simulate(|s| assembly(s, recipe))
+        .faults(Faults::harmless().with(Fault::Drain))
+        .seeds(1_000)
+        .check(|run, job| accepted_is_delivered(run, &job));
+    took_effect(&stats, &[Fault::Drain], 100);
+}
+
+fn accepted_is_delivered(run: &SimRun, job: &Job) -> Result<(), String> {
+    if !matches!(run.report.ended, Ended::Completed | Ended::Drained) {
+        return Err(format!("ended {:?}", run.report.ended));
+    }
+    let out = job.seen.fragments().len() as u64;
+    if out == run.items { Ok(()) } else { Err(format!("{} accepted, {out} delivered", run.items)) }
+}
+
+/// Aborts, panics and errors for good: the run ends, and nothing comes twice.
+#[test]
+fn whatever_happens_the_run_ends_and_nothing_is_doubled() {
+    let recipe = Recipe { wait: true, ..Recipe::plain(120) };
+    let faults = Faults::all().without(Fault::Duplicate);
+    let stats = simulate(|s| assembly(s, recipe)).faults(faults).seeds(2_000).check(|_, job| {
+        let got = job.seen.fragments();
+        match got.windows(2).find(|w| w[0] == w[1]) {
+            Some(w) => Err(format!("{:?} came twice", w[0])),
+            None => Ok(()),
+        }
+    });
+    took_effect(&stats, &[Fault::Abort, Fault::Panic, Fault::FailFill, Fault::FailWrite], 50);
+}
+
+/// Poison: panicking calls become dead letters, and accepted = delivered + dead.
+#[test]
+fn a_panic_costs_its_batch_and_is_counted() {
+    let recipe = Recipe { on_error: OnError::DeadLetter, ..Recipe::plain(200) };
+    let stats = simulate(|s| assembly(s, recipe))
+        .faults(Faults::harmless().with(Fault::Panic))
+        .seeds(1_000)
+        .check(|run, job| {
+            let dead: u64 = run.report.dead_letters.values().sum();
+            let out = job.seen.fragments().len() as u64;
+            if out + dead == run.items {
+                Ok(())
+            } else {
+                Err(format!("{} accepted, {out} delivered, {dead} dead", run.items))
+            }
+        });
+    took_effect(&stats, &[Fault::Panic], 50);
+}
+
+/// Duplicates of a source that delivers at least once come out as what they are.
+#[test]
+fn duplicates_are_delivered_when_asked_for() {
+    let stats = simulate(|s| assembly(s, Recipe::plain(100)))
+        .faults(Faults::none().with(Fault::Duplicate))
+        .seeds(300)
+        .check(|run, job| {
+            let twice = run.effects.of(Fault::Duplicate) > 0;
+            let more = run.items > job.sent.len() as u64;
+            if twice == more { Ok(()) } else { Err(format!("{} items", run.items)) }
+        });
+    took_effect(&stats, &[Fault::Duplicate], 50);
+}
+
+/// Each strategy runs the same correct pipeline.
+#[test]
+fn every_strategy_agrees() {
+    for strategy in [
+        Strategy::Uniform,
+        Strategy::Sticky,
+        Strategy::RoundRobin,
+        Strategy::Pct { depth: 2 },
+        Strategy::Pct { depth: 5 },
+    ] {
+        simulate(|s| assembly(s, Recipe::plain(200)))
+            .strategy(strategy)
+            .seeds(200)
+            .check(nothing_lost);
+    }
+}

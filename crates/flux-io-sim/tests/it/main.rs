@@ -1,0 +1,8 @@
+//! Black-box tests of the simulator, on pipelines written against core alone.
+
+mod canary;
+mod chaos;
+mod determinism;
+mod order;
+mod parts;
+mod stuck;
