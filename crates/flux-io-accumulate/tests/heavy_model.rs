@@ -1,4 +1,5 @@
 //! The operator against the naive model, ten thousand times and more. Meant for optimised builds.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests may panic as tests do")]
 
 #[path = "it/cases.rs"]
 mod cases;

@@ -2,7 +2,7 @@
 //! simple: all zeros is the default policy and one key.
 
 use crate::model::{Event, Model, Row, Shape};
-use crate::subject::{KEYS, Told, require, run};
+use crate::subject::{How, KEYS, Told, require, run};
 use flux_io_accumulate::{
     After, EvictTo, Identity, Keep, NewKeys, OnDuplicate, OnEnd, OnExpire, OnLate, OnLimit,
     OnUnkeyed, Policy, Then,
@@ -181,9 +181,10 @@ pub(crate) fn expected(case: &Case) -> Told {
 /// The operator equals the model at every batch size, and with a new instance after each batch.
 pub(crate) fn agrees(case: &Case) -> Result<(), TestCaseError> {
     let want = expected(case);
-    for (split, restart) in [(1, false), (7, false), (1024, false), (3, true)] {
-        let got = run(&case.policy, case.shape, &case.events, split, restart);
-        prop_assert_eq!(&got, &want, "batches of {}, restart {}", split, restart);
+    let how = |split, restart, out_rows| How { split, restart, out_rows };
+    for how in [how(1, false, 9), how(7, false, 1), how(1024, false, 2), how(3, true, 1024)] {
+        let got = run(&case.policy, case.shape, &case.events, how);
+        prop_assert_eq!(&got, &want, "{:?}", how);
     }
     Ok(())
 }

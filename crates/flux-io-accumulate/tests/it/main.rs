@@ -1,6 +1,11 @@
 //! Black-box tests of keyed accumulation.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests may panic as tests do")]
 
 mod cases;
+mod faults;
+mod kit;
 mod model;
+mod output;
 mod properties;
+mod state;
 mod subject;

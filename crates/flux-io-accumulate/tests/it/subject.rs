@@ -5,7 +5,7 @@ use crate::model::{Event, Row, Shape};
 use flux_io_accumulate::{Accumulator, Blueprint, Policy, Require};
 use flux_io_core::{
     Accumulate, At, Batch, ByHand, ByValue, DeadCause, ErrorRecord, KeyOf, Mark, Moment, Outcome,
-    RowError, Seq, Stage, StageError, Timestamp, Uniform, Var, Why, push_mark,
+    RowError, Seq, Stage, StageError, StageHome, Timestamp, Uniform, Var, Why, push_mark,
 };
 use std::collections::BTreeMap;
 
@@ -99,7 +99,7 @@ fn load(from: &[u8]) -> Option<Value> {
         let group = u16::from_le_bytes(b[..2].try_into().ok()?);
         Some((Var { group, index: n4(&b[2..6])? }, n4(&b[6..])?))
     };
-    (from.len() % 10 == 0).then(|| from.chunks(10).map(one).collect())?
+    from.len().is_multiple_of(10).then(|| from.chunks(10).map(one).collect())?
 }
 
 /// What one run gave.
@@ -161,18 +161,23 @@ pub(crate) fn why_text(w: &Why, clock_offset: u64) -> String {
     }
 }
 
-/// Runs the events in batches of at most `split` rows; with `restart`, every batch is handled by a
-/// new instance that goes on from the snapshot of the one before.
-pub(crate) fn run(
-    policy: &Policy,
-    shape: Shape,
-    events: &[Event],
-    split: usize,
-    restart: bool,
-) -> Told {
+/// How a run is cut up; none of it may change what it tells.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct How {
+    /// Rows a batch.
+    pub(crate) split: usize,
+    /// Every batch is handled by a new instance that goes on from the snapshot of the one before.
+    pub(crate) restart: bool,
+    /// Rows of an output batch, two of which make the output full.
+    pub(crate) out_rows: usize,
+}
+
+/// Runs the events.
+pub(crate) fn run(policy: &Policy, shape: Shape, events: &[Event], how: How) -> Told {
+    let How { split, restart, out_rows } = how;
     let plan = blueprint(policy.clone(), shape);
     let mut d = Drive {
-        hand: ByHand::new(plan.make()),
+        hand: bounded(plan.make(), out_rows),
         batch: Batch::default(),
         times: Vec::new(),
         seq: 0,
@@ -206,7 +211,7 @@ pub(crate) fn run(
                 offset += d.hand.now().0;
                 let mut bytes = Vec::new();
                 d.hand.stage.snapshot(&mut bytes).unwrap();
-                d.hand = ByHand::new(plan.make());
+                d.hand = bounded(plan.make(), out_rows);
                 d.hand.stage.restore(&bytes).unwrap();
                 assert_eq!(d.hand.watermark(Timestamp::MIN).unwrap().len(), 0);
             }
@@ -225,6 +230,10 @@ pub(crate) fn run(
         why: (0..KEYS).map(why).collect(),
         ..d.told
     }
+}
+
+fn bounded<S: Stage>(stage: S, out_rows: usize) -> ByHand<S> {
+    ByHand::bounded(stage, StageHome::alone("assemble"), out_rows)
 }
 
 struct Drive<KO: KeyOf<Vec<Row>, Key = u64>> {
