@@ -83,6 +83,13 @@ impl<'a, T> RowWriter<'a, T> {
         Self { p: v.as_mut_ptr(), n: v.len(), cap: v.capacity(), v }
     }
 
+    /// Rows in the vector now, those written included.
+    #[inline(always)]
+    #[must_use]
+    pub fn rows(&self) -> usize {
+        self.n
+    }
+
     /// Appends a row.
     ///
     /// # Panics

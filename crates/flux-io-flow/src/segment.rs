@@ -116,17 +116,16 @@ impl<C: Column, K: Kernel<C>> Segment<C, K> {
         let want = if K::EXPANDS { room } else { room.min(input.col.rows() + 1) };
         self.origins.clear();
         let (col, origins) = (&mut batch.col, &mut self.origins);
-        let mut left = room;
         let (ops, at, lost) = (&self.ops, &mut self.at, &mut self.lost);
         let mut drive = Drive { ops, at, lost, behind: &mut self.behind };
         let ran = drive.run(&mut self.kernel, &mut input.col, &input.meta, cx, |k, c, at| {
-            let mut rows = RowWriter::new(col, want.min(left));
-            let mut from = RowWriter::new(origins, want.min(left));
+            let more = want.min(room - col.len());
+            let mut from = RowWriter::new(origins, more);
+            let mut rows = RowWriter::new(col, more);
             k.run(c, at, &mut |r, y| {
                 rows.put(y);
                 from.put(r);
-                left -= 1;
-                left > 0
+                rows.rows() < room
             })
         });
         // A row that waits or is half poured out is behind the marks before it, not yet before
@@ -144,27 +143,26 @@ impl<C: Column, K: Kernel<C>> Segment<C, K> {
         out: &mut Out<'_, Vec<K::Out>>,
         cx: &mut StageCx<'_>,
     ) -> Result<Ran, StageError> {
-        if !joins(out.batch(), &input.meta) {
+        let max = out.max_rows();
+        if !joins(out.batch(), &input.meta) || out.batch().len() >= max {
             out.seal();
         }
-        let max = out.max_rows();
         let batch = out.batch();
         if batch.is_empty() {
             let seq = input.meta.seq.at(self.at as usize);
             batch.meta.select(&input.meta, None);
             batch.meta.seq = Seq::Run(seq);
         }
-        let mut left = max.saturating_sub(batch.len()).max(1);
-        let want = if K::EXPANDS { left } else { left.min(input.col.rows() + 1) };
+        let want = if K::EXPANDS { max } else { input.col.rows() + 1 };
         let col = &mut batch.col;
         let (ops, at, lost) = (&self.ops, &mut self.at, &mut self.lost);
         let mut drive = Drive { ops, at, lost, behind: &mut self.behind };
         drive.run(&mut self.kernel, &mut input.col, &input.meta, cx, |k, c, at| {
-            let mut rows = RowWriter::new(col, want.min(left));
+            let more = want.min(max - col.len());
+            let mut rows = RowWriter::new(col, more);
             k.run(c, at, &mut |_, y| {
                 rows.put(y);
-                left -= 1;
-                left > 0
+                rows.rows() < max
             })
         })
     }

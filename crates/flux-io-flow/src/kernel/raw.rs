@@ -91,7 +91,10 @@ impl Kernel<RangeColumn> for Raw {
 }
 
 /// Rows that no longer form one run are read in place; `at` is the place.
-#[inline(never)]
+///
+/// Inlined, although it is rare: a call that takes `sink` would make everything behind it escape,
+/// and the loop of the run would no longer vectorise.
+#[inline(always)]
 fn scattered(
     input: &mut RangeColumn,
     at: &mut u64,

@@ -99,6 +99,20 @@ fn p004_cycles_are_named() {
     );
 }
 
+/// Each of several cycles is named, a stage that leads to itself too.
+#[test]
+fn p004_every_cycle_is_named() {
+    let text = broken(|g| {
+        for name in ["x", "y"] {
+            g.nodes.push(node(name, StageKind::Transform, 1, 1));
+        }
+        g.nodes.push(node("self", StageKind::Transform, 1, 1));
+        g.edges.extend([edge((3, 0), (4, 0)), edge((4, 0), (3, 0)), edge((5, 0), (5, 0))]);
+    });
+    let paths: Vec<_> = text.lines().filter_map(|l| l.split(['(', ')']).nth(1)).collect();
+    assert_eq!(paths, ["at x -> y -> x", "at self -> self"]);
+}
+
 /// Row 65: no orphan nodes.
 #[test]
 fn p005_orphans_are_found() {

@@ -55,7 +55,7 @@ fn shapes() -> impl Strategy<Value = Vec<(usize, usize)>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(crate::kit::cases(200))]
 
     /// Row 273.
     #[test]

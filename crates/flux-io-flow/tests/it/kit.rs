@@ -7,6 +7,7 @@ use flux_io_core::{
     Step, Timestamp, Uniform, push_mark,
 };
 use flux_io_flow::{Pipeline, Raw, Runnable};
+use proptest::test_runner::{Config as ProptestConfig, RngSeed};
 use std::marker::PhantomData;
 
 /// A flow behind a source or a closed segment.
@@ -301,4 +302,14 @@ pub(crate) fn batches<T: Clone + Send + 'static>(
         from = to;
     }
     out
+}
+
+/// Property tests over `n` cases, the same ones in every run.
+pub(crate) fn cases(n: u32) -> ProptestConfig {
+    ProptestConfig {
+        cases: n,
+        failure_persistence: None,
+        rng_seed: RngSeed::Fixed(20_130_101),
+        ..ProptestConfig::default()
+    }
 }

@@ -50,7 +50,7 @@ fn run<T: Clone + Send + 'static>(
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(crate::kit::cases(200))]
 
     #[test]
     fn a_filter_keeps_marks_between_its_rows(

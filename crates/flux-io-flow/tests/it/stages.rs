@@ -22,7 +22,7 @@ fn event_time(lag: u64) -> impl FnOnce(Flow<Vec<i64>>) -> Flow<Vec<i64>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 100, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(crate::kit::cases(100))]
 
     /// Behind each row: the greatest time so far, less the lag, less 1 ns, when it advances.
     #[test]
