@@ -58,6 +58,7 @@ pub(crate) fn awkward() -> Vec<u8> {
         b.extend(std::iter::repeat_n(b'x', n));
         b.extend_from_slice(if n % 2 == 0 { b"\n" } else { b"\r\n" });
     }
+    b.extend_from_slice(b"exactly 20 bytes ...\r\n20 bytes and one more\r\n");
     b.extend(std::iter::repeat_n(b'y', 400));
     b.extend_from_slice(b"\n\xEF\xBB\xBFmark inside\n\0nul\0\n\rcr in front\n\xFF\xFE\n\n\nlast");
     b
@@ -82,6 +83,25 @@ fn b084_every_split_gives_the_same_records() {
                 let faults: Vec<u64> = read.faults.iter().map(|f| f.seq).collect();
                 assert_eq!(faults, over.iter().map(|o| o.0).collect::<Vec<_>>());
                 assert_eq!(source.empty_lines(), empty);
+            }
+        }
+    }
+}
+
+/// The limit counts the record alone: not the mark before it, not the line end behind it.
+#[test]
+fn b086_limit_counts_the_record_alone() {
+    for (n, fits) in [(LIMIT, true), (LIMIT + 1, false)] {
+        for end in ["", "\n", "\r\n", "\r"] {
+            let input = format!("\u{FEFF}{}{end}", "r".repeat(n));
+            for k in 1..30 {
+                let mut source =
+                    lines::reader("r", Drip::new(input.as_bytes(), k)).record_limit(LIMIT);
+                let read = read_all(&mut source, &inline(10), bytes);
+                assert_eq!(read.rows.len(), usize::from(fits), "{input:?}, k {k}");
+                if let Some(f) = read.faults.first() {
+                    assert!(f.what.contains("has 21 bytes and the limit is 20"), "{}", f.what);
+                }
             }
         }
     }

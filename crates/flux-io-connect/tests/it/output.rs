@@ -187,6 +187,30 @@ fn giving_up_leaves_nothing() {
     }
 }
 
+/// Giving up while the last job waits to run: the file does not appear.
+#[test]
+fn giving_up_during_close_leaves_nothing() {
+    for abort in [true, false] {
+        let disk = MemDisk::default();
+        let (host, cx) = deferred(1);
+        let mut sink = on(&disk);
+        let mut batch = Batch::of(vec!["a".to_owned()]);
+        while pin!(sink.write(&mut batch, &cx)).poll(&mut Hand::new().cx()).is_pending() {
+            assert!(host.work());
+        }
+        assert!(pin!(sink.close(&cx)).poll(&mut Hand::new().cx()).is_pending());
+        assert_eq!(disk.names(), ["out/.rows.txt.tmp-0"]);
+        if abort {
+            sink.abort();
+        } else {
+            drop(sink);
+        }
+        assert!(host.work() && !host.work());
+        assert_eq!(disk.read(TARGET), None);
+        assert_eq!(disk.names(), [""; 0], "abort {abort}");
+    }
+}
+
 /// Law I5: every call may be dropped at every poll; each row is written once, in order.
 #[test]
 fn dropping_calls_at_every_poll_writes_each_row_once() {
@@ -197,6 +221,7 @@ fn dropping_calls_at_every_poll_writes_each_row_once() {
     let mut poll = |f: &mut dyn FnMut() -> bool| {
         while !f() {
             dropped += 1;
+            assert!(dropped < 1000, "it never ends");
             if dropped % 2 == 0 {
                 assert!(host.work());
             }
