@@ -98,9 +98,13 @@ impl OutEdge {
     }
 
     fn control(&self, c: Control) {
-        match (c, self.route) {
-            // One stream, dealt out in turn: its watermark travels with the turn it stands in.
-            (Control::Watermark(_), Route::RoundRobin) if self.ordered && self.to.len() > 1 => {
+        let in_turn = self.route == Route::RoundRobin && self.ordered && self.to.len() > 1;
+        match c {
+            // One stream, dealt out in turn: what its sender says of itself travels with the turn
+            // it stands in. Everywhere else it would come again, late, with a later turn.
+            Control::Watermark(_) | Control::Idle | Control::Quarantined | Control::Resumed
+                if in_turn =>
+            {
                 self.to[self.turn].control(c);
             }
             _ => self.to.iter().for_each(|e| e.control(c)),
