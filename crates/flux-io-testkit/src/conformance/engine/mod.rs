@@ -69,7 +69,7 @@ macro_rules! with_engine_laws {
                 nothing_is_visible_before_its_commit,
                 a_restored_run_goes_on_where_the_cut_was,
                 an_ended_source_is_not_read_again,
-                an_emptied_state_is_restored_empty;
+                a_run_restored_twice_goes_on;
             stop:
                 a_drain_lets_everything_through,
                 a_drain_ends_a_source_that_waits,
