@@ -14,9 +14,11 @@ mod task;
 
 use crate::edge::{Edge, EdgeStats, QueueView};
 use crate::host::{BoxFuture, Host};
+use crate::id::Epoch;
 use crate::observe::Observer;
 use crate::run::{
-    EdgeReport, RunFailure, RunHandle, RunOptions, RunReport, SnapshotStore, TaskReport, ending,
+    EdgeReport, RunFailure, RunHandle, RunOptions, RunReport, SnapshotStore, TaskReport, Whole,
+    ending,
 };
 use crate::sync::Arc;
 use crate::time::Moment;
@@ -173,13 +175,19 @@ struct Shared {
     observer: Option<Arc<dyn Observer>>,
     snapshots: Option<Arc<dyn SnapshotStore>>,
     restore: bool,
+    /// The epoch this run was restored from.
+    restored: Epoch,
     samples: usize,
     max_rows: usize,
 }
 
 impl Shared {
     fn new(host: &Arc<dyn Host>, options: &RunOptions, max_rows: usize) -> Self {
+        let store = options.snapshots.as_ref().filter(|_| options.restore);
+        let restored = store.and_then(|s| s.newest()).unwrap_or_default();
+        options.handle.epochs_behind(restored);
         Self {
+            restored,
             host: Arc::clone(host),
             handle: options.handle.clone(),
             observer: options.observer.as_ref().map(Arc::clone),
@@ -188,6 +196,20 @@ impl Shared {
             samples: options.error_samples,
             max_rows,
         }
+    }
+
+    /// Tells the store that an epoch is complete, and only then everybody else.
+    fn complete(&self, whole: Option<Whole>) {
+        let Some(Whole { epoch, places }) = whole else { return };
+        if let Some(store) = &self.snapshots {
+            for (source, place) in places {
+                if store.put(epoch, &source, 0, place).is_err() {
+                    return;
+                }
+            }
+            store.complete(epoch);
+        }
+        self.handle.completed(epoch);
     }
 }
 

@@ -393,6 +393,15 @@ impl Edge {
         slot.map_or(Poll::Pending, Poll::Ready)
     }
 
+    /// Wakes a sender that found no room, if there is room. The receiver calls it before it waits
+    /// for something else: it will not take enough to reach the usual mark.
+    pub(crate) fn nudge(&self) {
+        let mut g = lock(&self.0);
+        let w = if g.queue.depth() < g.queue.capacity() { g.sender.take() } else { None };
+        drop(g);
+        wake(w);
+    }
+
     pub(crate) fn close(&self, now: Moment) {
         let mut g = lock(&self.0);
         g.queue.close(now);

@@ -224,15 +224,17 @@ pub trait Sink: Send {
         self.flush(cx)
     }
 
-    /// Gives up: what is not committed shall never become visible. Called when a run is aborted
-    /// or fails.
+    /// Gives up: what was accepted and not prepared shall never become visible. Called once when a
+    /// run is aborted or fails, or its tasks are dropped. What was prepared is left as it is: its
+    /// epoch may be complete, and [`TransactionalSink::recover`] decides.
     fn abort(&mut self) {}
 
     /// First half of a two-phase commit: everything accepted so far is durable under `epoch`, and
     /// not yet visible.
     ///
     /// # Errors
-    /// The checkpoint is given up.
+    /// Transient ones are tried again by the stage's policy; otherwise the checkpoint is given up,
+    /// and what was accepted belongs to the next one.
     fn prepare(
         &mut self,
         epoch: Epoch,
@@ -245,7 +247,8 @@ pub trait Sink: Send {
     /// Second half: what was prepared under `epoch` becomes visible. Idempotent.
     ///
     /// # Errors
-    /// It is tried again; the epoch stays prepared.
+    /// Transient ones are tried again by the stage's policy; otherwise the run ends and the epoch
+    /// stays prepared, for [`TransactionalSink::recover`].
     fn commit(
         &mut self,
         epoch: Epoch,

@@ -10,24 +10,33 @@ use crate::plan::ExecutionPlan;
 use crate::stage::Counts;
 use crate::sync::{Arc, AtomicBool, AtomicU8, AtomicU64, Mutex, Ordering, lock};
 use crate::time::Moment;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::task::{Context, Waker};
 use std::time::Duration;
 
 /// Where snapshots of stages are kept, by epoch, stage name and shard.
 ///
-/// Law: `get` gives what `put` took last for that place, whole or not at all.
+/// # Laws
+/// - `get` gives what `put` took for that place under the newest complete epoch, whole or not at
+///   all; parts of other epochs are never mixed in.
+/// - `complete` comes at most once an epoch, after every `put` of it and before anything is
+///   committed because of it. Epochs that were given up are never completed.
 pub trait SnapshotStore: Send + Sync {
     /// Keeps a part.
     ///
     /// # Errors
-    /// The checkpoint is given up.
+    /// The checkpoint is given up; the run goes on.
     fn put(&self, epoch: Epoch, stage: &str, shard: u32, bytes: Vec<u8>) -> Result<(), StageError>;
     /// Every part has arrived: `epoch` may be restored from.
     fn complete(&self, epoch: Epoch);
     /// The part to restore from, if there is one.
     fn get(&self, stage: &str, shard: u32) -> Option<Vec<u8>>;
+    /// The newest complete epoch: a restored run numbers its epochs behind it, so that they are
+    /// new to the store and to transactional sinks. A store that outlives a run must know it.
+    fn newest(&self) -> Option<Epoch> {
+        None
+    }
 }
 
 /// How a run is to go.
@@ -184,10 +193,24 @@ struct Drain {
     by: Option<Moment>,
 }
 
+/// Who has acknowledged which epoch.
 #[derive(Default)]
 struct Acks {
-    live: usize,
-    by_epoch: BTreeMap<u64, usize>,
+    /// Tasks that have not ended.
+    live: BTreeSet<usize>,
+    by_epoch: BTreeMap<u64, BTreeSet<usize>>,
+    given_up: BTreeSet<u64>,
+    /// A task ended before its input did: no epoch will be complete any more.
+    broken: bool,
+    /// Sources that have ended: name, last epoch they took part in, their last place.
+    ended: Vec<(String, Epoch, Vec<u8>)>,
+}
+
+/// An epoch that every task has acknowledged, and what is still to be kept under it.
+pub(crate) struct Whole {
+    pub(crate) epoch: Epoch,
+    /// Places of sources that had ended before.
+    pub(crate) places: Vec<(String, Vec<u8>)>,
 }
 
 /// Stops, inspects and talks to one run, from any thread; also its cancellation token. Cheap to
@@ -238,7 +261,8 @@ impl RunHandle {
         self.notify();
     }
 
-    /// Asks for a checkpoint; gives its epoch. Sources emit the barrier between batches.
+    /// Asks for a checkpoint; gives its epoch. Sources emit the barrier between batches. In a
+    /// restored run, ask when the run has begun: its epochs go on behind those of the store.
     #[must_use]
     pub fn checkpoint(&self) -> Epoch {
         let e = self.0.barrier.fetch_add(1, Ordering::AcqRel) + 1;
@@ -280,33 +304,48 @@ impl RunHandle {
     }
 
     pub(crate) fn join(&self) -> usize {
-        lock(&self.0.acks).live += 1;
         let mut g = lock(&self.0.wakers);
         g.push(None);
-        g.len() - 1
-    }
-
-    pub(crate) fn leave(&self) {
-        let mut g = lock(&self.0.acks);
-        g.live = g.live.saturating_sub(1);
-        let done = g.finished();
+        let slot = g.len() - 1;
         drop(g);
-        self.complete(done);
+        lock(&self.0.acks).live.insert(slot);
+        slot
     }
 
-    pub(crate) fn ack(&self, epoch: Epoch) {
+    /// A task has ended, with its whole input or not. Gives the epoch it was the last to miss in.
+    pub(crate) fn leave(&self, slot: usize, clean: bool) -> Option<Whole> {
         let mut g = lock(&self.0.acks);
-        *g.by_epoch.entry(epoch.0).or_default() += 1;
-        let done = g.finished();
-        drop(g);
-        self.complete(done);
+        g.live.remove(&slot);
+        g.broken |= !clean;
+        g.finished()
     }
 
-    fn complete(&self, done: Option<u64>) {
-        if let Some(e) = done {
-            self.0.done_epoch.fetch_max(e, Ordering::AcqRel);
-            self.notify();
-        }
+    /// A task has done its part of an epoch. Gives the epoch to whoever was the last, once.
+    pub(crate) fn ack(&self, slot: usize, epoch: Epoch) -> Option<Whole> {
+        let mut g = lock(&self.0.acks);
+        g.by_epoch.entry(epoch.0).or_default().insert(slot);
+        g.finished()
+    }
+
+    /// Epochs of this run begin behind `epoch`.
+    pub(crate) fn epochs_behind(&self, epoch: Epoch) {
+        self.0.barrier.fetch_max(epoch.0, Ordering::AcqRel);
+    }
+
+    /// A part of this epoch could not be kept: it will not be complete.
+    pub(crate) fn give_up(&self, epoch: Epoch) {
+        lock(&self.0.acks).given_up.insert(epoch.0);
+    }
+
+    /// A source has ended; epochs behind `last` find its place here.
+    pub(crate) fn source_ended(&self, name: &str, last: Epoch, place: Vec<u8>) {
+        lock(&self.0.acks).ended.push((name.to_owned(), last, place));
+    }
+
+    /// Every part of `epoch` is kept and the store knows it.
+    pub(crate) fn completed(&self, epoch: Epoch) {
+        self.0.done_epoch.fetch_max(epoch.0, Ordering::AcqRel);
+        self.notify();
     }
 
     pub(crate) fn register(&self, slot: usize, cx: &Context<'_>) {
@@ -381,12 +420,20 @@ impl RunHandle {
 }
 
 impl Acks {
-    /// The newest epoch that every live task has acknowledged.
-    fn finished(&mut self) -> Option<u64> {
-        let live = self.live;
-        let done = self.by_epoch.iter().rev().find(|(_, n)| **n >= live).map(|(e, _)| *e)?;
+    /// The newest epoch that every live task has acknowledged, if nobody has taken it yet.
+    fn finished(&mut self) -> Option<Whole> {
+        if self.broken || self.live.is_empty() {
+            return None;
+        }
+        let whole = |(e, by): &(&u64, &BTreeSet<usize>)| {
+            !self.given_up.contains(e) && self.live.is_subset(by)
+        };
+        let done = self.by_epoch.iter().rev().find(whole).map(|(e, _)| *e)?;
         self.by_epoch.retain(|e, _| *e > done);
-        Some(done)
+        self.given_up.retain(|e| *e > done);
+        let before = self.ended.iter().filter(|(_, last, _)| last.0 < done);
+        let places = before.map(|(name, _, place)| (name.clone(), place.clone())).collect();
+        Some(Whole { epoch: Epoch(done), places })
     }
 }
 

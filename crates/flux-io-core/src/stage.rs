@@ -695,7 +695,9 @@ pub trait Node: Send {
         Ok(false)
     }
     /// Whether the node takes rows of `port` now. A zip or an ordered merge refuses a port that is
-    /// ahead; the driver then leaves that edge alone.
+    /// ahead; the driver then leaves that edge alone. While another input waits at a barrier, rows
+    /// before that barrier come all the same: the node keeps them (L-3), and they are in its
+    /// snapshot.
     fn accepts(&self, port: usize) -> bool {
         let _ = port;
         true

@@ -207,7 +207,8 @@ impl<'env> Chain<'env> {
         if let Some(d) = &self.dead {
             d.control(Control::Barrier(e));
         }
-        self.run.handle.ack(e);
+        let whole = self.run.handle.ack(self.slot, e);
+        self.run.complete(whole);
     }
 
     /// Takes what left the flow in link `i`.
@@ -365,9 +366,6 @@ impl<'env> Chain<'env> {
             && self.committed < Some(done)
         {
             self.committed = Some(done);
-            if let Some(s) = &self.run.snapshots {
-                s.complete(done);
-            }
             if let Tail::Sink(s) = &mut self.tail {
                 s.commit(done, &self.run, self.slot).await?;
             }
@@ -431,6 +429,7 @@ impl<'env> Chain<'env> {
         if self.run.handle.watched() {
             stages.iter().for_each(|s| self.run.handle.publish(s));
         }
-        self.run.handle.leave();
+        let whole = self.run.handle.leave(self.slot, clean);
+        self.run.complete(whole);
     }
 }

@@ -309,7 +309,7 @@ impl<'env> Cutter<'env> {
             draws: Draws(seed),
             spare: None,
             watermark: None,
-            barrier: Epoch(0),
+            barrier: self.run.restored,
             policy: Epoch(0),
         }))
     }

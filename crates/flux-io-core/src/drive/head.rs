@@ -155,6 +155,10 @@ impl EdgesHead {
                 }
             }
             if !moved {
+                // Whoever found an edge full that is left alone now may find room there.
+                if self.ins.len() > 1 {
+                    self.ins.iter().for_each(|e| e.edge.nudge());
+                }
                 return Poll::Pending;
             }
         }
@@ -162,7 +166,12 @@ impl EdgesHead {
 
     fn wants(&self, i: usize, accepts: &impl Fn(usize) -> bool) -> bool {
         let e = &self.ins[i];
-        if e.ended || e.barrier.is_some() || !accepts(e.port) {
+        if e.ended || e.barrier.is_some() {
+            return false;
+        }
+        // While an input waits at a barrier the rows before it are due on the others, also where
+        // the node would rather have the rows behind it first (L-3).
+        if !accepts(e.port) && !self.units.iter().any(|u| u.at_barrier > 0) {
             return false;
         }
         let u = &self.units[e.unit];
@@ -175,6 +184,7 @@ impl EdgesHead {
     fn incoming(&mut self, i: usize, mut b: AnyBatch) -> AnyBatch {
         let unit = self.ins[i].unit;
         self.units[unit].idle = false;
+        self.idle = false;
         if b.meta().marks.is_empty() {
             return b;
         }
@@ -233,9 +243,7 @@ impl EdgesHead {
             }
         }
         if let Some(e) = c.barrier {
-            self.ins[i].barrier = Some(e);
-            self.units[unit].at_barrier += 1;
-            self.align();
+            self.reach(i, e);
         }
         if c.end {
             self.end(i);
@@ -279,6 +287,23 @@ impl EdgesHead {
                 _ => return,
             }
         }
+    }
+
+    /// Input `i` has come to the barrier of epoch `e`. A cut is one epoch on all inputs: when they
+    /// stand at different ones, the older cut is given up and its inputs go on to the newer.
+    fn reach(&mut self, i: usize, e: Epoch) {
+        match self.ins.iter().filter_map(|x| x.barrier).max() {
+            Some(newest) if e < newest => return,
+            Some(newest) if e > newest => {
+                self.ins.iter_mut().for_each(|x| x.barrier = None);
+                self.units.iter_mut().for_each(|u| u.at_barrier = 0);
+            }
+            _ => {}
+        }
+        self.ins[i].barrier = Some(e);
+        let unit = self.ins[i].unit;
+        self.units[unit].at_barrier += 1;
+        self.align();
     }
 
     /// All live inputs have the barrier: it counts, and they go on.

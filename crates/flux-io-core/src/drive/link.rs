@@ -359,6 +359,11 @@ impl<'env> Link<'env> {
             self.input = Some(input);
             return Ok(None);
         }
+        if let Input::Control(Control::Barrier(epoch)) = input {
+            // The checkpoint is given up, not the run.
+            run.handle.give_up(epoch);
+            return Ok(self.done(input, now, run));
+        }
         match (self.on_error.finally(), input) {
             (GiveUp::Fail, _) => Err(self.failure(e)),
             (GiveUp::DeadLetter, Input::Batch(port, mut b)) => {

@@ -98,9 +98,13 @@ impl OutEdge {
     }
 
     fn control(&self, c: Control) {
-        match (c, self.route) {
-            // One stream, dealt out in turn: its watermark travels with the turn it stands in.
-            (Control::Watermark(_), Route::RoundRobin) if self.ordered && self.to.len() > 1 => {
+        let in_turn = self.route == Route::RoundRobin && self.ordered && self.to.len() > 1;
+        match c {
+            // One stream, dealt out in turn: what its sender says of itself travels with the turn
+            // it stands in. Everywhere else it would come again, late, with a later turn.
+            Control::Watermark(_) | Control::Idle | Control::Quarantined | Control::Resumed
+                if in_turn =>
+            {
                 self.to[self.turn].control(c);
             }
             _ => self.to.iter().for_each(|e| e.control(c)),
@@ -202,6 +206,13 @@ async fn pause(at: Moment, run: &Shared, slot: usize) -> Result<(), Halt> {
     guarded(async move { Ok(sleep.await) }, run, slot).await.map(|_| ())
 }
 
+/// The two halves of a commit.
+#[derive(Clone, Copy)]
+enum Half {
+    Prepare(Epoch),
+    Commit(Epoch),
+}
+
 /// A sink at the end of a chain.
 pub(super) struct SinkEnd<'env> {
     pub(super) sink: Box<dyn DynSink + 'env>,
@@ -295,8 +306,16 @@ impl<'env> SinkEnd<'env> {
                 closed
             }
             Control::Barrier(e) => {
-                self.prepared.push(e);
-                guarded(self.sink.prepare(e, &self.io), run, slot).await?
+                match self.tried(Half::Prepare(e), run, slot).await? {
+                    Ok(()) => self.prepared.push(e),
+                    Err(e) if e.class == ErrorClass::Catastrophic => {
+                        return Err(self.failure(e).into());
+                    }
+                    // The checkpoint is given up, not the run: what was accepted goes with the
+                    // next one.
+                    Err(_) => run.handle.give_up(e),
+                }
+                return Ok(());
             }
             _ => Ok(()),
         };
@@ -306,7 +325,33 @@ impl<'env> SinkEnd<'env> {
         })
     }
 
-    /// Commits what every task has acknowledged.
+    /// A half of a two-phase commit; transient failures are tried again by the sink's policy.
+    async fn tried(
+        &mut self,
+        half: Half,
+        run: &Shared,
+        slot: usize,
+    ) -> Result<Result<(), StageError>, Halt> {
+        let mut attempt = 0;
+        loop {
+            let call = match half {
+                Half::Prepare(e) => self.sink.prepare(e, &self.io),
+                Half::Commit(e) => self.sink.commit(e, &self.io),
+            };
+            let Err(e) = guarded(call, run, slot).await? else { return Ok(Ok(())) };
+            attempt += 1;
+            self.note(&e);
+            let unit = self.draws.next_u32();
+            let Some(wait) = self.on_error.retry_after(e.class, attempt, unit) else {
+                return Ok(Err(e));
+            };
+            self.state.retries += 1;
+            pause(run.host.now().plus(wait), run, slot).await?;
+        }
+    }
+
+    /// Commits what every task has acknowledged. What could not be committed stays prepared: it is
+    /// recovered when the sink is used again.
     pub(super) async fn commit(
         &mut self,
         done: Epoch,
@@ -314,8 +359,7 @@ impl<'env> SinkEnd<'env> {
         slot: usize,
     ) -> Result<(), Halt> {
         while let Some(e) = self.prepared.first().copied().filter(|e| *e <= done && !self.over) {
-            let answer = guarded(self.sink.commit(e, &self.io), run, slot).await?;
-            answer.map_err(|e| self.failure(e))?;
+            self.tried(Half::Commit(e), run, slot).await?.map_err(|e| self.failure(e))?;
             self.prepared.remove(0);
         }
         Ok(())

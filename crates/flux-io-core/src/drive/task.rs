@@ -218,6 +218,9 @@ async fn drive_source(s: &mut SourceHead<'_>, chain: &mut Chain<'_>) -> Result<(
             break;
         }
     }
+    if let (Some(_), Some(at)) = (&chain.run.snapshots, s.source.position()) {
+        chain.run.handle.source_ended(&s.state.name, s.barrier, at.0);
+    }
     chain.feed(Input::Control(Control::End)).await?;
     wait_while(chain, |c| !c.finished).await
 }
@@ -341,8 +344,13 @@ async fn announce(s: &mut SourceHead<'_>, chain: &mut Chain<'_>) -> Result<(), H
     let barrier = chain.run.handle.wanted_barrier();
     if barrier > s.barrier {
         s.barrier = barrier;
-        if let (Some(store), Some(at)) = (&chain.run.snapshots, s.source.position()) {
-            store.put(barrier, &s.state.name, 0, at.0).map_err(|e| failure(s, e))?;
+        if let (Some(store), Some(at)) = (&chain.run.snapshots, s.source.position())
+            && let Err(e) = store.put(barrier, &s.state.name, 0, at.0)
+        {
+            // The checkpoint is given up, not the run.
+            s.state.errors += 1;
+            s.state.last_error = Some(crate::error::chain(&e));
+            chain.run.handle.give_up(barrier);
         }
         chain.feed(Input::Control(Control::Barrier(barrier))).await?;
     }

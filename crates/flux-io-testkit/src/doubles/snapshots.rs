@@ -11,7 +11,7 @@ type Parts = BTreeMap<(String, u32), Vec<u8>>;
 #[derive(Debug, Default)]
 pub struct MemorySnapshots {
     state: Mutex<State>,
-    first: Gate,
+    gates: Mutex<Vec<(Epoch, Gate)>>,
 }
 
 #[derive(Debug, Default)]
@@ -34,16 +34,21 @@ impl MemorySnapshots {
         lock(&self.state).refused = Some(stage.to_owned());
     }
 
+    /// Opens when this epoch or a later one is complete.
+    #[must_use]
+    pub fn reached(&self, epoch: Epoch) -> Gate {
+        let gate = Gate::new();
+        lock(&self.gates).push((epoch, gate.clone()));
+        if lock(&self.state).complete >= Some(epoch) {
+            gate.open();
+        }
+        gate
+    }
+
     /// Opens when the first epoch is complete.
     #[must_use]
     pub fn first_complete(&self) -> Gate {
-        self.first.clone()
-    }
-
-    /// The newest complete epoch.
-    #[must_use]
-    pub fn complete_epoch(&self) -> Option<Epoch> {
-        lock(&self.state).complete
+        self.reached(Epoch(1))
     }
 
     /// Every call of `complete`, in order.
@@ -80,11 +85,15 @@ impl SnapshotStore for MemorySnapshots {
         s.completions.push(epoch);
         s.complete = s.complete.max(Some(epoch));
         drop(s);
-        self.first.open();
+        lock(&self.gates).iter().filter(|(e, _)| *e <= epoch).for_each(|(_, g)| g.open());
     }
 
     fn get(&self, stage: &str, shard: u32) -> Option<Vec<u8>> {
         let s = lock(&self.state);
         s.epochs.get(&s.complete?)?.get(&(stage.to_owned(), shard)).cloned()
+    }
+
+    fn newest(&self) -> Option<Epoch> {
+        lock(&self.state).complete
     }
 }

@@ -1,6 +1,6 @@
 //! Laws of checkpoints: one cut through the whole flow, all parts or none, exactly once.
 
-use super::kit::{BATCHES, Zip, balanced, completed, every_way};
+use super::kit::{BATCHES, Zip, balanced, completed, every_way, fresh};
 use crate::doubles::{
     Books, CollectSink, Fault, Faults, FlakySink, Gate, Line, ManualHost, MemorySnapshots,
     ScriptSource, TransactionalVec,
@@ -301,7 +301,7 @@ pub fn a_restored_run_goes_on_where_the_cut_was(engine: &dyn Engine) {
                 for restore in [false, true] {
                     let options = RunOptions::default().batch(batch).chain(chain).restore(restore);
                     let options = options.snapshots(Arc::<MemorySnapshots>::clone(&store));
-                    recover(&books, store.complete_epoch());
+                    recover(&books, store.newest());
                     let lines = script(&options.handle, !restore);
                     let plan = HandPlan::from("in", ScriptSource::<u64>::new(lines))
                         .then("fence", Fence::default())
@@ -325,15 +325,16 @@ pub fn an_ended_source_is_not_read_again(engine: &dyn Engine) {
         for restore in [false, true] {
             let options = RunOptions::default().chain(chain).restore(restore);
             let options = options.snapshots(Arc::<MemorySnapshots>::clone(&store));
-            recover(&books, store.complete_epoch());
+            recover(&books, store.newest());
             let mut long: Vec<Line<u64>> = (0..20).flat_map(|_| [Line::Yield, Line::Cut]).collect();
             long.extend([Line::Row(100), ask(&options.handle), Line::Cut]);
             long.push(Line::Gate(store.first_complete()));
             long.push(Line::Fail(if restore { Fault::Late } else { Fault::Permanent }));
             long.push(Line::Row(200));
             let mut p = HandPlan::new();
-            let a = p.source("short", ScriptSource::<u64>::new((1..6).map(Line::Row)));
+            // In this order the short one runs first where the order of description decides.
             let b = p.source("long", ScriptSource::<u64>::new(long));
+            let a = p.source("short", ScriptSource::<u64>::new((1..6).map(Line::Row)));
             let pass = p.stage("pass", super::by_row(|r, out| out.push(r)));
             let out = p.sink("out", TransactionalVec::new(&books));
             for (x, y) in [(a, pass), (b, pass), (pass, out)] {
@@ -379,49 +380,36 @@ impl Stage for Last {
     }
 }
 
-/// A state that was empty at the cut is empty after the restore, whatever earlier cuts held.
-pub fn an_emptied_state_is_restored_empty(engine: &dyn Engine) {
-    // A store that keeps the newest part of each place, as its contract allows.
+/// A state that was empty at the cut is empty after the restore, whatever earlier cuts held; and a
+/// restored run numbers its epochs behind those it was restored from.
+pub fn a_run_restored_twice_goes_on(engine: &dyn Engine) {
     for options in every_way() {
-        let store = Arc::new(Newest::default());
-        let run = |restore: bool| {
-            let options = RunOptions { handle: RunHandle::new(), ..options.clone() };
-            let handle = options.handle.clone();
-            let mut lines = vec![Line::Row(7), ask(&handle), Line::Cut, Line::Row(0)];
-            lines.extend([ask(&handle), Line::Cut, Line::Gate(store.second.clone())]);
-            lines.push(Line::Fail(if restore { Fault::Late } else { Fault::Permanent }));
-            lines.push(Line::Row(9));
-            let (sink, shelf) = CollectSink::<u64>::new();
+        let store = Arc::new(MemorySnapshots::new());
+        let books: Books<u64> = Books::default();
+        // Each run gets one checkpoint further and fails behind it; the last one ends.
+        let rows: [&[u64]; 4] = [&[7], &[0, 8, 0], &[9], &[1, 2]];
+        for round in 0..rows.len() {
+            let options = fresh(&options);
+            recover(&books, store.newest());
+            let mut lines = Vec::new();
+            for (part, rows) in rows.iter().enumerate() {
+                let fails = part == round && round + 1 < 4;
+                lines.extend(rows.iter().map(|r| Line::Row(*r)));
+                // In every run the same number of lines: positions count them.
+                let reached = store.reached(Epoch(part as u64 + 1));
+                lines.extend([ask(&options.handle), Line::Cut, Line::Gate(reached)]);
+                lines.push(Line::Fail(if fails { Fault::Permanent } else { Fault::Late }));
+            }
             let plan = HandPlan::from("in", ScriptSource::<u64>::new(lines))
                 .then("last", Last::default())
-                .into("out", sink);
-            let kept: Arc<Newest> = Arc::clone(&store);
-            balanced(&engine.run_plan(plan.plan(), options.snapshots(kept).restore(restore)));
-            shelf.take()
-        };
-        run(false);
-        assert_eq!(run(true), [0], "row 9 comes behind an emptied state");
-    }
-}
-
-/// Keeps the newest part of each place.
-#[derive(Debug, Default)]
-struct Newest {
-    parts: std::sync::Mutex<std::collections::BTreeMap<(String, u32), Vec<u8>>>,
-    second: Gate,
-}
-
-impl SnapshotStore for Newest {
-    fn put(&self, _: Epoch, stage: &str, shard: u32, bytes: Vec<u8>) -> Result<(), StageError> {
-        crate::doubles::lock(&self.parts).insert((stage.to_owned(), shard), bytes);
-        Ok(())
-    }
-    fn complete(&self, epoch: Epoch) {
-        if epoch == Epoch(2) {
-            self.second.open();
+                .into("out", TransactionalVec::new(&books));
+            let kept: Arc<MemorySnapshots> = Arc::clone(&store);
+            let report = engine.run_plan(plan.plan(), options.snapshots(kept).restore(round > 0));
+            balanced(&report);
         }
-    }
-    fn get(&self, stage: &str, shard: u32) -> Option<Vec<u8>> {
-        crate::doubles::lock(&self.parts).get(&(stage.to_owned(), shard)).cloned()
+        // Each row gives the one before it, or 0 behind an emptied state.
+        assert_eq!(books.visible(), [0, 7, 0, 8, 0, 9, 1]);
+        assert_eq!(store.completions(), (1..=4).map(Epoch).collect::<Vec<_>>());
+        assert!(books.committed().is_sorted());
     }
 }

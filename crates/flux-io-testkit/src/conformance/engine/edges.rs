@@ -2,10 +2,10 @@
 
 use super::kit::{Seen, Tape, balanced, by_row, completed};
 use crate::doubles::{CollectSink, Gate, Line, ScriptSource, Shelf, VecSource};
-use crate::plans::HandPlan;
+use crate::plans::{HandPlan, column};
 use flux_io_core::{
-    Batch, BufferPolicy, ChannelDescriptor, EdgeStats, Engine, IoCx, Moment, RunOptions, Sink,
-    StageError, Timestamp, WhenFull,
+    AnyBatch, Batch, BufferPolicy, ChannelDescriptor, EdgeStats, Engine, IoCx, Moment, Node,
+    Outbox, RunOptions, Sink, StageCx, StageError, Step, Timestamp, WhenFull,
 };
 
 fn edge(report: &flux_io_core::RunReport, from: &str) -> (usize, EdgeStats) {
@@ -175,5 +175,70 @@ pub fn steady_runs_reuse_their_batches(engine: &dyn Engine) {
         assert_eq!(shelf.len(), 10_000);
         let b = report.batches;
         assert!(b.made <= 60 && b.reused >= 1_000, "{b:?}");
+    }
+}
+
+/// Takes a row of port 0, then one of port 1, and so on.
+#[derive(Default)]
+struct InStep {
+    evens: u64,
+    odds: u64,
+}
+
+impl Node for InStep {
+    fn on_batch(
+        &mut self,
+        port: usize,
+        input: &mut AnyBatch,
+        outs: &mut [Outbox],
+        _cx: &mut StageCx<'_>,
+    ) -> Result<Step, StageError> {
+        let rows = &mut input.get_mut::<Vec<u64>>()?.col;
+        *[&mut self.evens, &mut self.odds][port] += rows.len() as u64;
+        outs[0].typed::<Vec<u64>>()?.batch().col.append(rows);
+        Ok(Step::Done)
+    }
+
+    fn accepts(&self, port: usize) -> bool {
+        (self.evens <= self.odds) == (port == 0)
+    }
+
+    fn on_input_end(
+        &mut self,
+        port: usize,
+        _outs: &mut [Outbox],
+        _cx: &mut StageCx<'_>,
+    ) -> Result<Step, StageError> {
+        // Nothing more to wait for on that port.
+        *[&mut self.evens, &mut self.odds][port] = u64::MAX / 4;
+        Ok(Step::Done)
+    }
+}
+
+/// A sender that found an edge full is woken when there is room again, also when the receiver
+/// takes only a little and then waits for what the same sender has for another of its ports.
+pub fn a_sender_with_room_is_not_left_waiting(engine: &dyn Engine) {
+    for capacity in 1..=4 {
+        let (sink, shelf) = CollectSink::<u64>::new();
+        // One batch is taken, the edge is not at half yet, and the next even row comes before the
+        // first odd one.
+        let lead = (0..=capacity as u64).map(|i| 2 * i);
+        let rest = (0..50).flat_map(|i| [2 * i + 1, 2 * (i + 1 + capacity as u64)]);
+        let mut expected: Vec<u64> = lead.chain(rest).collect();
+        let mut p =
+            HandPlan::from("in", VecSource::<u64>::new(expected.clone())).capacity(capacity);
+        let two = || [column::<Vec<u64>>(), column::<Vec<u64>>()].concat();
+        let split = p.node("split", column::<Vec<u64>>(), two(), super::kit::Split);
+        let in_step = p.node("in step", two(), column::<Vec<u64>>(), InStep::default());
+        p.join(0, split);
+        p.edge((split, 0), (in_step, 0), ChannelDescriptor::default());
+        p.edge((split, 1), (in_step, 1), ChannelDescriptor::default());
+        let out = p.sink("out", sink);
+        p.join(in_step, out);
+        completed(&engine.run_plan(p.plan(), RunOptions::default().batch(1)));
+        let mut rows = shelf.take();
+        rows.sort_unstable();
+        expected.sort_unstable();
+        assert_eq!(rows, expected, "edges of {capacity}");
     }
 }

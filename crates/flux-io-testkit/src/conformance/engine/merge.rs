@@ -303,3 +303,69 @@ pub fn b058_a_quarantined_input_is_left_out(engine: &dyn Engine) {
         assert!(place(Seen::Row(95)) < late, "{log:?}");
     }
 }
+
+/// Idleness of a stream that is dealt out to parallel instances stands at one place of it: an
+/// instance whose turn comes later does not repeat it in front of its rows.
+pub fn idleness_travels_with_the_turn(engine: &dyn Engine) {
+    for options in every_way() {
+        let (idle_seen, row, sent) = (Gate::new(), Gate::new(), Gate::new());
+        let last = Gate::new();
+        let quiet: Script = vec![
+            Line::At(1, ts(1)),
+            Line::Mark(ts(10)),
+            Line::Row(IDLE),
+            Line::Cut,
+            Line::Gate(idle_seen.clone()),
+            Line::At(60, ts(60)),
+            Line::Mark(ts(60)),
+            Line::Cut,
+            Line::Gate(sent.clone()),
+            Line::At(70, ts(70)),
+            Line::Mark(ts(70)),
+            Line::Cut,
+            Line::At(80, ts(80)),
+            Line::Mark(ts(80)),
+            Line::Cut,
+        ];
+        let busy: Script = vec![
+            Line::Mark(ts(50)),
+            Line::Cut,
+            Line::Gate(row.clone()),
+            Line::Mark(ts(100)),
+            Line::At(101, ts(101)),
+            Line::Cut,
+            Line::Gate(last.clone()),
+        ];
+        let gates = vec![
+            (Opens::At(50), idle_seen),
+            (Opens::Row(60), row),
+            (Opens::Row(101), sent),
+            (Opens::Row(80), last),
+        ];
+        let (tape, log) = Tape::new();
+        let mut p = HandPlan::new();
+        let a = p.source("quiet", ScriptSource::<u64>::new(quiet));
+        let speak = p.stage("speak", Speak);
+        let passed = Shelf::default();
+        let pass = p.many("pass", 3, move |_| Tape::onto(&passed));
+        let b = p.source("busy", ScriptSource::<u64>::new(busy));
+        let merge = p.stage("merge", Porter { tape, gates });
+        let (sink, _) = CollectSink::<u64>::new();
+        let out = p.sink("out", sink);
+        p.join(a, speak);
+        p.edge((speak, 0), (pass, 0), super::parallel::IN_TURN);
+        for (x, y) in [(pass, merge), (b, merge), (merge, out)] {
+            p.join(x, y);
+        }
+        completed(&engine.run_plan(p.plan(), options));
+        let log: Vec<Seen> = log.take().into_iter().map(|x| x.1).collect();
+        let mut watermark = Timestamp::MIN;
+        for s in &log {
+            match s {
+                Seen::Mark(w) => watermark = *w,
+                Seen::Row(r) => assert!(ts(*r) > watermark, "row {r} behind {watermark}: {log:?}"),
+                _ => {}
+            }
+        }
+    }
+}

@@ -53,7 +53,8 @@ macro_rules! with_engine_laws {
                 an_idle_input_holds_nothing_back,
                 an_input_may_be_idle_again,
                 an_ended_input_holds_nothing_back,
-                b058_a_quarantined_input_is_left_out;
+                b058_a_quarantined_input_is_left_out,
+                idleness_travels_with_the_turn;
             parallel:
                 parallel_instances_keep_the_order,
                 controls_keep_their_place_through_parallel_instances,
@@ -68,7 +69,7 @@ macro_rules! with_engine_laws {
                 nothing_is_visible_before_its_commit,
                 a_restored_run_goes_on_where_the_cut_was,
                 an_ended_source_is_not_read_again,
-                an_emptied_state_is_restored_empty;
+                a_run_restored_twice_goes_on;
             stop:
                 a_drain_lets_everything_through,
                 a_drain_ends_a_source_that_waits,
@@ -110,6 +111,7 @@ macro_rules! with_engine_laws {
                 b098_the_edge_beats_the_stage_beats_the_plan,
                 b035_drop_oldest_keeps_the_newest,
                 b035_drop_newest_keeps_the_oldest,
+                a_sender_with_room_is_not_left_waiting,
                 steady_runs_reuse_their_batches;
             timers:
                 a_timer_fires_once_and_not_early,

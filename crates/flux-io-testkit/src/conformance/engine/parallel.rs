@@ -10,7 +10,7 @@ use flux_io_core::{
 
 const N: u64 = 500;
 
-const IN_TURN: ChannelDescriptor = ChannelDescriptor {
+pub(super) const IN_TURN: ChannelDescriptor = ChannelDescriptor {
     buffer: None,
     ordering: flux_io_core::ChannelOrdering::Ordered,
     route: Route::RoundRobin,
