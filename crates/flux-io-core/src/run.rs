@@ -437,6 +437,9 @@ impl Acks {
     }
 }
 
+/// The cause under which rows skipped by an error policy are counted.
+pub(crate) const SKIP: &str = crate::accumulate::DropCause::Skip.as_str();
+
 /// How a stage instance stands.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Phase {
@@ -491,6 +494,8 @@ impl StageState {
         self.counts.failed += dead;
         for (cause, n) in &removed.dropped {
             *self.dropped.entry(cause).or_default() += n;
+            // What an error policy skipped has failed; other drops are what was asked for.
+            self.counts.failed += if *cause == SKIP { *n } else { 0 };
         }
     }
 

@@ -10,7 +10,7 @@ use crate::graph::Route;
 use crate::host::{Alarm, Sleep};
 use crate::id::Epoch;
 use crate::io::{DynSink, IoCx};
-use crate::run::{Phase, RunFailure, StageState};
+use crate::run::{Phase, RunFailure, SKIP, StageState};
 use crate::stage::{Control, Draws, Parcel, Removed};
 use crate::sync::Arc;
 use crate::time::Moment;
@@ -286,13 +286,12 @@ impl<'env> SinkEnd<'env> {
                     self.removed.dead.push(r);
                 }
                 GiveUp::Skip if e.class != ErrorClass::Catastrophic => {
-                    self.removed.drop_rows("skip", left);
+                    self.removed.drop_rows(SKIP, left);
                     b.clear();
                 }
                 _ => return Err(self.failure(e).into()),
             }
             self.state.counts.rows_out += rows - left;
-            self.state.counts.failed += left;
             return Ok(());
         }
     }

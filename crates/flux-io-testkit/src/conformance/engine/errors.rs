@@ -526,10 +526,11 @@ impl Stage for Restless {
 
     fn on_batch(
         &mut self,
-        _input: &mut Batch<Vec<u64>>,
+        input: &mut Batch<Vec<u64>>,
         _out: &mut Out<'_, Vec<u64>>,
         cx: &mut StageCx<'_>,
     ) -> Result<Step, StageError> {
+        input.clear();
         cx.wake_at(cx.now());
         Ok(if self.in_timer { Step::Done } else { Step::Yield })
     }
@@ -547,7 +548,8 @@ impl Stage for Restless {
 pub fn a_yield_without_a_full_output_is_a_fault(engine: &dyn Engine) {
     for in_timer in [false, true] {
         let (sink, _) = CollectSink::<u64>::new();
-        let plan = HandPlan::from("in", VecSource::<u64>::new(0..3))
+        let lines = [Line::Row(1), Line::Cut, Line::Until(flux_io_core::Moment(1_000_000))];
+        let plan = HandPlan::from("in", ScriptSource::<u64>::new(lines))
             .then("restless", Restless { in_timer })
             .into("out", sink);
         let report = engine.run_plan(plan.plan(), RunOptions::default());
