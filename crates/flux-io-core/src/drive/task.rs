@@ -128,15 +128,11 @@ async fn drive_edges(head: &mut EdgesHead, chain: &mut Chain<'_>) -> Result<(), 
         let Some(event) = next_event(head, chain).await? else { continue };
         let from = event.from;
         chain.feed(event.input).await?;
-        if let Some(used) = chain.returned.take() {
-            match head.ins.get_mut(from) {
-                Some(e) => e.used = Some(used),
-                None => drop(used),
-            }
-        }
-        // At the end of input nothing may be held back.
-        if chain.busy() {
-            until_free(chain).await?;
+        // A batch that is held back is still used up before the next event: it must go back over
+        // the edge it came from, whose column it has.
+        until_free(chain).await?;
+        if let (Some(used), Some(e)) = (chain.returned.take(), head.ins.get_mut(from)) {
+            e.used = Some(used);
         }
     }
     Ok(())
