@@ -77,9 +77,10 @@ impl<'env> Chain<'env> {
     pub(super) fn start(&mut self) -> Result<(), Halt> {
         for l in &mut self.links {
             l.start(self.now, &self.run)?;
-            if self.run.handle.watched() {
-                self.run.handle.publish(&l.state);
-            }
+            self.run.handle.publish(&l.state);
+        }
+        if let Tail::Sink(s) = &self.tail {
+            self.run.handle.publish(&s.state);
         }
         Ok(())
     }

@@ -73,12 +73,15 @@ impl OutEdge {
         while self.parts.len() < self.to.len() {
             self.parts.push(b.empty());
         }
+        let refused = |error| RunFailure { stage: "exchange".into(), shard: 0, error };
+        if b.meta().hash.len() != b.len() {
+            // Rows without an owner would be dropped in silence.
+            let what = "rows without key hashes reached an exchange by key; put `key_by` before it";
+            let error = StageError::new(ErrorClass::Catastrophic, ErrorKind::Plan, what);
+            return Err(refused(error).into());
+        }
         b.owners(self.to.len() as u32, &mut self.owners);
-        b.scatter(&self.owners, &mut self.parts).map_err(|e| RunFailure {
-            stage: "exchange".into(),
-            shard: 0,
-            error: e.into(),
-        })?;
+        b.scatter(&self.owners, &mut self.parts).map_err(|e| refused(e.into()))?;
         for (edge, part) in self.to.iter().zip(&mut self.parts) {
             if part.is_empty() {
                 if let Some(m) = part.meta().marks.last() {

@@ -9,7 +9,7 @@ use crate::batch::{AnyBatch, Mark, push_mark};
 use crate::error::{ErrorClass, ErrorKind, StageError};
 use crate::host::ChoiceKind;
 use crate::io::{CheckpointToken, Filled, IoCx};
-use crate::run::{Phase, RunFailure, TaskReport};
+use crate::run::{Phase, RunFailure, StageState, TaskReport};
 use crate::stage::{Control, Removed};
 use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -178,13 +178,24 @@ async fn next_event(
     }
 }
 
+/// Shows how a source stands to whoever watches.
+fn publish(state: &StageState, chain: &Chain<'_>) {
+    if chain.run.handle.watched() {
+        chain.run.handle.publish(state);
+    }
+}
+
 async fn drive_source(s: &mut SourceHead<'_>, chain: &mut Chain<'_>) -> Result<(), Halt> {
     chain.start()?;
+    chain.run.handle.publish(&s.state);
     restore(s, chain)?;
     let io = io_of(&chain.run);
     let mut n = 0;
     loop {
         turn(&mut n, chain).await?;
+        if n.is_multiple_of(TURNS_PER_YIELD) {
+            publish(&s.state, chain);
+        }
         until_free(chain).await?;
         announce(s, chain).await?;
         if chain.run.handle.draining() {
@@ -260,7 +271,7 @@ async fn fill(
     batch: &mut AnyBatch,
     io: &IoCx,
 ) -> Result<Option<Result<Filled, StageError>>, Halt> {
-    let (barrier, policy) = (s.barrier, s.policy);
+    let (barrier, policy, state) = (s.barrier, s.policy, &s.state);
     let mut future = s.source.fill(batch, io);
     let now = poll_fn(|cx| {
         Poll::Ready(match poll_guarded(future.as_mut(), cx) {
@@ -273,6 +284,7 @@ async fn fill(
         return Ok(now);
     }
     chain.idle().await?;
+    publish(state, chain);
     loop {
         let woke = poll_fn(|cx| chain.poll_wait(cx, |cx| poll_guarded(future.as_mut(), cx))).await;
         chain.now = chain.run.host.now();
@@ -286,6 +298,7 @@ async fn fill(
             Woke::Handle => {
                 chain.serve().await?;
                 chain.idle().await?;
+                publish(state, chain);
                 let h = &chain.run.handle;
                 if h.draining() || h.wanted_barrier() > barrier || h.wanted_policy() > policy {
                     return Ok(None);
