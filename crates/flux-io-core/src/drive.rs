@@ -13,6 +13,7 @@ mod tail;
 mod task;
 
 use crate::edge::{Edge, EdgeStats, QueueView};
+use crate::error::{ErrorClass, ErrorKind, StageError};
 use crate::host::{BoxFuture, Host};
 use crate::id::Epoch;
 use crate::observe::Observer;
@@ -25,6 +26,7 @@ use crate::time::Moment;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -34,7 +36,9 @@ pub use cut::tasks;
 pub struct Task<'env> {
     name: String,
     stages: Vec<String>,
-    future: BoxFuture<'env, TaskReport>,
+    /// Gone when it has panicked.
+    future: Option<BoxFuture<'env, TaskReport>>,
+    handle: RunHandle,
 }
 
 impl Task<'_> {
@@ -60,8 +64,22 @@ impl fmt::Debug for Task<'_> {
 impl Future for Task<'_> {
     type Output = TaskReport;
 
+    /// A panic that no stage, source or sink answers for (what they are asked in passing: a
+    /// watermark, a position, counters) fails the run; it never reaches the engine.
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<TaskReport> {
-        self.future.as_mut().poll(cx)
+        let Some(future) = &mut self.future else { return Poll::Ready(TaskReport::default()) };
+        match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx))) {
+            Ok(polled) => polled,
+            Err(p) => {
+                let what = format!("panicked: {}", panic_text(&*p));
+                let error = StageError::new(ErrorClass::Permanent, ErrorKind::Panicked, what);
+                let stage = self.name.split('#').next().unwrap_or_default().to_owned();
+                self.handle.fail(RunFailure { stage, shard: 0, error });
+                let gone = self.future.take();
+                drop(catch_unwind(AssertUnwindSafe(|| drop(gone))));
+                Poll::Ready(TaskReport::default())
+            }
+        }
     }
 }
 
@@ -82,6 +100,8 @@ pub struct Collector {
     started: Moment,
     edges: Vec<EdgeRun>,
     samples: usize,
+    /// Stages and fused operators, in plan order.
+    order: Vec<String>,
     report: RunReport,
 }
 
@@ -121,7 +141,7 @@ impl Collector {
     /// A task ended without a report (it panicked outside user code, or was dropped): the run
     /// failed.
     pub fn lost(&mut self, task: &str, what: String) {
-        let error = crate::StageError::catastrophic(what);
+        let error = StageError::catastrophic(what);
         self.handle.fail(RunFailure { stage: task.to_owned(), shard: 0, error });
     }
 
@@ -134,6 +154,9 @@ impl Collector {
         r.failure = failure;
         r.engine = engine;
         r.elapsed = self.host.now().since(self.started);
+        let place: BTreeMap<&str, usize> =
+            self.order.iter().enumerate().map(|(i, n)| (n.as_str(), i)).collect();
+        r.stages.sort_by_key(|s| (place.get(s.name.as_str()).copied(), s.shard));
         for e in self.edges {
             let stats = e.queues.iter().map(Edge::stats).fold(EdgeStats::default(), add_stats);
             let there = stats.taken + stats.dropped + stats.shed + stats.undeliverable;

@@ -41,6 +41,13 @@ pub struct Controls {
     pub end: bool,
 }
 
+impl Controls {
+    /// Whether nothing may join behind these but the end.
+    const fn closed(&self) -> bool {
+        self.turn || self.barrier.is_some() || self.end
+    }
+}
+
 /// One place of an edge: rows, then controls.
 #[derive(Debug, Default)]
 pub struct Slot {
@@ -50,7 +57,7 @@ pub struct Slot {
     pub controls: Controls,
 }
 
-/// What an edge counted. Law: `sent == taken + dropped + undeliverable + waiting` in rows.
+/// What an edge counted. Law: `sent == taken + dropped + shed + undeliverable + waiting` in rows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct EdgeStats {
     /// Rows that senders gave.
@@ -187,11 +194,7 @@ impl EdgeQueue {
     pub fn control(&mut self, c: Control) {
         let fresh = match self.slots.back() {
             None => true,
-            Some(s) => {
-                let k = &s.controls;
-                let closed = k.turn || k.barrier.is_some() || k.end;
-                closed && c != Control::End
-            }
+            Some(s) => s.controls.closed() && c != Control::End,
         };
         if fresh {
             self.slots.push_back(Slot::default());
@@ -269,6 +272,32 @@ impl EdgeQueue {
         }
     }
 
+    /// Slot `at` has lost its rows. Its controls join those of the slot before, where nothing
+    /// stands between: however many batches are dropped, their controls stay bounded.
+    fn fold(&mut self, at: usize) {
+        let own = self.slots[at].controls;
+        if own == Controls::default() {
+            self.slots.remove(at);
+            return;
+        }
+        let Some(before) = at.checked_sub(1).and_then(|i| self.slots.get_mut(i)) else { return };
+        let k = &mut before.controls;
+        if before.batch.is_some() || k.closed() {
+            return;
+        }
+        *k = Controls {
+            // The rows that were dropped ended an idleness before them.
+            idle: own.idle,
+            quarantined: own.quarantined.or(k.quarantined),
+            watermark: own.watermark.max(k.watermark),
+            policy: own.policy.or(k.policy),
+            turn: own.turn,
+            barrier: own.barrier,
+            end: own.end,
+        };
+        self.slots.remove(at);
+    }
+
     fn drop_batch(&mut self, b: AnyBatch) {
         self.stats.dropped += b.len() as u64;
         self.keep_marks(&b);
@@ -283,16 +312,15 @@ impl EdgeQueue {
     }
 
     fn drop_oldest(&mut self, now: Moment) {
-        let Some(slot) = self.slots.iter_mut().find(|s| s.batch.is_some()) else { return };
+        let Some(at) = self.slots.iter().position(|s| s.batch.is_some()) else { return };
+        let slot = &mut self.slots[at];
         let Some(b) = slot.batch.take() else { return };
         // Its controls stay where they stand in the order; its marks join them.
         if let Some(m) = b.meta().marks.last() {
             let w = slot.controls.watermark;
             slot.controls.watermark = Some(w.map_or(m.watermark, |o| o.max(m.watermark)));
         }
-        if slot.controls == Controls::default() {
-            self.slots.retain(|s| s.batch.is_some() || s.controls != Controls::default());
-        }
+        self.fold(at);
         self.data -= 1;
         self.stats.dropped += b.len() as u64;
         self.stats.waiting -= b.len() as u64;

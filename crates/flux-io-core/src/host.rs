@@ -66,7 +66,7 @@ pub trait Host: Send + Sync {
 /// At most one armed timer; dropping it cancels. Setting the same moment again arms nothing.
 pub(crate) struct Alarm {
     host: Arc<dyn Host>,
-    armed: Option<(Moment, TimerId)>,
+    armed: Option<(Moment, TimerId, Waker)>,
 }
 
 impl Alarm {
@@ -75,15 +75,16 @@ impl Alarm {
     }
 
     pub(crate) fn set(&mut self, at: Moment, cx: &Context<'_>) {
-        if self.armed.is_some_and(|a| a.0 == at) {
+        // Whoever polled last is woken: a future may be moved from one task to another.
+        if self.armed.as_ref().is_some_and(|a| a.0 == at && a.2.will_wake(cx.waker())) {
             return;
         }
         self.clear();
-        self.armed = Some((at, self.host.arm(at, cx.waker())));
+        self.armed = Some((at, self.host.arm(at, cx.waker()), cx.waker().clone()));
     }
 
     pub(crate) fn clear(&mut self) {
-        if let Some((_, id)) = self.armed.take() {
+        if let Some((_, id, _)) = self.armed.take() {
             self.host.cancel(id);
         }
     }

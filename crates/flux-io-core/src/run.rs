@@ -285,11 +285,17 @@ impl RunHandle {
         (e > 0).then_some(Epoch(e))
     }
 
-    /// How a stage stands, summed over its instances; `None` when no stage has this name or none
-    /// of its instances has started. At most 64 batches old.
+    /// How a stage, source or sink stands, summed over its instances; `None` when none has this
+    /// name or none of its instances has started.
+    ///
+    /// The first call begins the watching: it may show a stage as it was when it started. Later
+    /// ones are at most 64 batches old.
     #[must_use]
     pub fn inspect(&self, stage: &str) -> Option<StageState> {
-        self.0.watched.store(true, Ordering::Release);
+        if !self.0.watched.swap(true, Ordering::AcqRel) {
+            // Whoever waits says how it stands, too.
+            self.notify();
+        }
         let g = lock(&self.0.states);
         let mut all = g.range((stage.to_owned(), 0)..=(stage.to_owned(), u32::MAX)).map(|(_, s)| s);
         let first = all.next()?.clone();
@@ -437,6 +443,9 @@ impl Acks {
     }
 }
 
+/// The cause under which rows skipped by an error policy are counted.
+pub(crate) const SKIP: &str = crate::accumulate::DropCause::Skip.as_str();
+
 /// How a stage instance stands.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Phase {
@@ -491,6 +500,8 @@ impl StageState {
         self.counts.failed += dead;
         for (cause, n) in &removed.dropped {
             *self.dropped.entry(cause).or_default() += n;
+            // What an error policy skipped has failed; other drops are what was asked for.
+            self.counts.failed += if *cause == SKIP { *n } else { 0 };
         }
     }
 
@@ -579,7 +590,7 @@ pub struct RunReport {
     pub ended: Ended,
     /// Why it failed, when it did.
     pub failure: Option<RunFailure>,
-    /// Every instance of every stage, fused operators included (with shard 0), in plan order.
+    /// Every instance of every stage, fused operators included, in plan order.
     pub stages: Vec<StageState>,
     /// Every edge that was not fused away.
     pub edges: Vec<EdgeReport>,

@@ -93,6 +93,8 @@ pub struct Outbox {
     spare: Vec<AnyBatch>,
     max_rows: usize,
     depth: usize,
+    /// Controls and marks put in so far.
+    signals: u64,
     /// Batches made because no used one was there.
     pub made: u64,
     /// Batches filled again.
@@ -117,6 +119,7 @@ impl Outbox {
             spare: Vec::new(),
             max_rows: max_rows.clamp(1, by_bytes),
             depth: READY_BATCHES,
+            signals: 0,
             made: 0,
             reused: 0,
         }
@@ -177,6 +180,7 @@ impl Outbox {
     /// Puts a control behind what is there. A watermark rides on the open or last batch, so that
     /// it does not cut batches short.
     pub fn control(&mut self, c: Control) {
+        self.signals += 1;
         if let Control::Watermark(w) = c {
             if let Some(open) = self.open.as_mut().filter(|b| !b.is_empty()) {
                 open.mark(w);
@@ -217,6 +221,16 @@ impl Outbox {
             b.clear();
             self.spare.push(b);
         }
+    }
+
+    /// Rows not yet taken, and controls put in so far: what a call has emitted shows here.
+    pub(crate) fn emitted(&self) -> (u64, u64) {
+        let ready = self.ready.iter().map(|p| match p {
+            Parcel::Batch(b) => b.len(),
+            Parcel::Control(_) => 0,
+        });
+        let open = self.open.as_ref().map_or(0, AnyBatch::len);
+        ((ready.sum::<usize>() + open) as u64, self.signals)
     }
 
     fn fresh(&mut self) -> AnyBatch {

@@ -77,9 +77,10 @@ impl<'env> Chain<'env> {
     pub(super) fn start(&mut self) -> Result<(), Halt> {
         for l in &mut self.links {
             l.start(self.now, &self.run)?;
-            if self.run.handle.watched() {
-                self.run.handle.publish(&l.state);
-            }
+            self.run.handle.publish(&l.state);
+        }
+        if let Tail::Sink(s) = &self.tail {
+            self.run.handle.publish(&s.state);
         }
         Ok(())
     }
@@ -178,7 +179,7 @@ impl<'env> Chain<'env> {
             if stepped.is_err() {
                 l.state.phase = crate::run::Phase::Failed;
             }
-            let ended_here = l.ended && l.outs.is_empty();
+            let swallowed = l.swallowed.take();
             self.collect(i);
             if let Some(used) = stepped? {
                 match i {
@@ -186,9 +187,7 @@ impl<'env> Chain<'env> {
                     _ => self.links[i - 1].outs[0].recycle(used),
                 }
             }
-            if ended_here {
-                self.finished = true;
-            }
+            self.passed(swallowed);
             return Ok(true);
         }
         Ok(false)
@@ -283,7 +282,7 @@ impl<'env> Chain<'env> {
         }
         for i in 0..self.links.len() {
             // A yield sets the deadline to now again: the output is emptied, then it goes on.
-            while self.links[i].timer.is_some_and(|t| t <= self.now) {
+            while self.links[i].deadline().is_some_and(|t| t <= self.now) {
                 self.links[i].fire(self.now)?;
                 self.collect(i);
                 self.settle().await?;
@@ -293,11 +292,11 @@ impl<'env> Chain<'env> {
     }
 
     pub(super) fn timers_due(&self) -> bool {
-        self.links.iter().any(|l| l.timer.is_some_and(|t| t <= self.now))
+        self.links.iter().any(|l| l.deadline().is_some_and(|t| t <= self.now))
     }
 
     fn next_deadline(&self) -> Option<Moment> {
-        let own = self.links.iter().flat_map(|l| [l.timer, l.hold]).flatten().min();
+        let own = self.links.iter().flat_map(|l| [l.deadline(), l.hold]).flatten().min();
         [own, self.drain_by].into_iter().flatten().min()
     }
 

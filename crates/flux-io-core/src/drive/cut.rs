@@ -7,11 +7,11 @@ use super::tail::{OutEdge, SinkEnd, Tail, io_of};
 use super::task::TaskBody;
 use super::{Collector, EdgeRun, Shared, Task};
 use crate::edge::{Edge, EdgeQueue};
-use crate::graph::{ChannelOrdering, Graph, GraphEdge, Route};
-use crate::host::{ChoiceKind, Host};
+use crate::graph::{ChannelOrdering, Graph, GraphEdge, Route, StageNode};
+use crate::host::{BoxFuture, ChoiceKind, Host};
 use crate::id::{Epoch, StageId};
 use crate::plan::{Body, ExecutionPlan, MakeNode};
-use crate::run::{RunOptions, RunReport, StageState};
+use crate::run::{RunOptions, RunReport, StageState, TaskReport};
 use crate::stage::{Draws, Node, Outbox, StageHome};
 use crate::sync::Arc;
 
@@ -26,6 +26,11 @@ pub fn tasks<'env>(
     options: &RunOptions,
 ) -> (Vec<Task<'env>>, Collector) {
     Cutter::new(plan, host, options).cut()
+}
+
+/// A stage's name, then those of its operators.
+fn names(stage: &StageNode) -> impl Iterator<Item = String> {
+    std::iter::once(&stage.name).chain(stage.operators.iter().map(|o| &o.name)).cloned()
 }
 
 /// The queues of an edge that was not chained away.
@@ -158,6 +163,7 @@ impl<'env> Cutter<'env> {
             host: Arc::clone(&self.run.host),
             edges: self.edges,
             samples: self.run.samples,
+            order: self.graph.nodes.iter().flat_map(names).collect(),
             report: RunReport::default(),
         };
         (out, collector)
@@ -295,7 +301,18 @@ impl<'env> Cutter<'env> {
             edge
         });
         let chain = Chain::new(&self.run, links, tail, dead);
-        Some(Task { name, stages, future: Box::pin(TaskBody { head, chain }.run()) })
+        Some(self.wrap(name, stages, head, chain))
+    }
+
+    fn wrap(
+        &self,
+        name: String,
+        stages: Vec<String>,
+        head: Head<'env>,
+        chain: Chain<'env>,
+    ) -> Task<'env> {
+        let future = Some(Box::pin(TaskBody { head, chain }.run()) as BoxFuture<'env, TaskReport>);
+        Task { name, stages, future, handle: self.run.handle.clone() }
     }
 
     fn source(&self, stage: usize, source: Box<dyn crate::DynSource + 'env>) -> Head<'env> {
@@ -331,6 +348,6 @@ impl<'env> Cutter<'env> {
         let head = Head::Edges(EdgesHead::new(groups));
         let chain = Chain::new(&self.run, Vec::new(), tail, None);
         let stages = vec![self.graph.nodes[stage].name.clone()];
-        Some(Task { name, stages, future: Box::pin(TaskBody { head, chain }.run()) })
+        Some(self.wrap(name, stages, head, chain))
     }
 }

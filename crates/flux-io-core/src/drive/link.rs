@@ -6,7 +6,7 @@ use crate::batch::AnyBatch;
 use crate::error::{
     DeadCause, ErrorClass, ErrorKind, ErrorRecord, GiveUp, OnError, Original, StageError,
 };
-use crate::run::{Phase, RunFailure, StageState};
+use crate::run::{Phase, RunFailure, SKIP, StageState};
 use crate::stage::{
     Control, Counts, Draws, Node, Outbox, Parcel, Removed, StageCx, StageHome, Step,
 };
@@ -40,6 +40,10 @@ pub(super) struct Link<'env> {
     pub(super) timer: Option<Moment>,
     pub(super) hold: Option<Moment>,
     pub(super) input: Option<Input>,
+    /// Rows of the batch that is the input, as it came.
+    rows: usize,
+    /// A control that has passed a link without outputs.
+    pub(super) swallowed: Option<Control>,
     pub(super) removed: Removed,
     pub(super) state: StageState,
     pub(super) ended: bool,
@@ -68,6 +72,8 @@ impl<'env> Link<'env> {
             timer: None,
             hold: None,
             input: None,
+            rows: 0,
+            swallowed: None,
             removed: Removed::default(),
             state,
             ended: false,
@@ -81,6 +87,7 @@ impl<'env> Link<'env> {
     /// Takes an input; its rows are counted here, once.
     pub(super) fn accept(&mut self, input: Input) {
         if let Input::Batch(_, b) = &input {
+            self.rows = b.len();
             self.state.counts.rows_in += b.len() as u64;
         }
         self.attempt = 0;
@@ -136,11 +143,7 @@ impl<'env> Link<'env> {
                 self.input = Some(input);
                 Ok(None)
             }
-            Ok(Step::Yield) => {
-                let what = "the stage yielded although its output has room; it would never end";
-                let e = StageError::new(ErrorClass::Catastrophic, ErrorKind::User, what);
-                Err(self.failure(e))
-            }
+            Ok(Step::Yield) => Err(self.restless()),
             Ok(Step::Wait(at)) => {
                 self.hold = Some(at);
                 self.state.phase = Phase::Retrying;
@@ -181,15 +184,26 @@ impl<'env> Link<'env> {
         Poll::Ready(polled.map(|_| ()).or_else(|e| self.tolerate(e)))
     }
 
+    fn restless(&self) -> RunFailure {
+        let what = "the stage yielded although its output has room; it would never end";
+        self.failure(StageError::new(ErrorClass::Catastrophic, ErrorKind::User, what))
+    }
+
+    /// The deadline, where there is room for what it brings.
+    pub(super) fn deadline(&self) -> Option<Moment> {
+        self.timer.filter(|_| !self.outs.iter().any(Outbox::is_full))
+    }
+
     /// The deadline is due.
     pub(super) fn fire(&mut self, now: Moment) -> Result<(), RunFailure> {
         self.timer = None;
         match self.call(now, |n, outs, cx| n.on_timer(outs, cx)) {
             Ok(Step::Done | Step::Pending) => Ok(()),
-            Ok(Step::Yield) => {
+            Ok(Step::Yield) if self.outs.iter().any(Outbox::is_full) => {
                 self.timer = Some(now);
                 Ok(())
             }
+            Ok(Step::Yield) => Err(self.restless()),
             Ok(Step::Wait(at)) => {
                 self.timer = Some(self.timer.map_or(at, |t| t.min(at)));
                 Ok(())
@@ -314,7 +328,7 @@ impl<'env> Link<'env> {
         match input {
             Input::Batch(_, b) => {
                 if let Some(o) = &run.observer {
-                    o.on_batch(&self.home.name, self.home.shard, b.len(), now);
+                    o.on_batch(&self.home.name, self.home.shard, self.rows, now);
                 }
                 if let Some(m) = b.meta().marks.last() {
                     self.input = Some(Input::Control(Control::Watermark(m.watermark)));
@@ -329,6 +343,7 @@ impl<'env> Link<'env> {
                     o.on_stage_end(&self.home.name, self.home.shard);
                 }
                 self.outs.iter_mut().for_each(|o| o.control(c));
+                self.swallowed = Some(c).filter(|_| self.outs.is_empty());
                 None
             }
             Input::InputEnd(_) => None,
@@ -340,7 +355,7 @@ impl<'env> Link<'env> {
         &mut self,
         e: StageError,
         input: Input,
-        before: (u64, usize),
+        before: (u64, u64),
         now: Moment,
         run: &Shared,
     ) -> Result<Option<AnyBatch>, RunFailure> {
@@ -374,7 +389,7 @@ impl<'env> Link<'env> {
                 Ok(self.done(Input::Batch(port, b), now, run))
             }
             (GiveUp::Skip, Input::Batch(port, mut b)) => {
-                self.removed.drop_rows("skip", b.len() as u64);
+                self.removed.drop_rows(SKIP, b.len() as u64);
                 let marks = std::mem::take(&mut b.meta_mut().marks);
                 b.clear();
                 b.meta_mut().marks = marks;
@@ -418,8 +433,9 @@ impl<'env> Link<'env> {
         self.state.last_error = Some(crate::error::chain(e));
     }
 
-    fn emitted(&self) -> (u64, usize) {
-        let open = self.outs.iter().filter(|o| o.has_open() || !o.is_drained()).count();
-        (self.state.counts.rows_out, open)
+    /// Rows and controls emitted so far, taken away or not.
+    fn emitted(&self) -> (u64, u64) {
+        let taken = self.state.counts.rows_out;
+        self.outs.iter().map(Outbox::emitted).fold((taken, 0), |a, o| (a.0 + o.0, a.1 + o.1))
     }
 }

@@ -10,7 +10,7 @@ use crate::graph::Route;
 use crate::host::{Alarm, Sleep};
 use crate::id::Epoch;
 use crate::io::{DynSink, IoCx};
-use crate::run::{Phase, RunFailure, StageState};
+use crate::run::{Phase, RunFailure, SKIP, StageState};
 use crate::stage::{Control, Draws, Parcel, Removed};
 use crate::sync::Arc;
 use crate::time::Moment;
@@ -73,12 +73,15 @@ impl OutEdge {
         while self.parts.len() < self.to.len() {
             self.parts.push(b.empty());
         }
+        let refused = |error| RunFailure { stage: "exchange".into(), shard: 0, error };
+        if b.meta().hash.len() != b.len() {
+            // Rows without an owner would be dropped in silence.
+            let what = "rows without key hashes reached an exchange by key; put `key_by` before it";
+            let error = StageError::new(ErrorClass::Catastrophic, ErrorKind::Plan, what);
+            return Err(refused(error).into());
+        }
         b.owners(self.to.len() as u32, &mut self.owners);
-        b.scatter(&self.owners, &mut self.parts).map_err(|e| RunFailure {
-            stage: "exchange".into(),
-            shard: 0,
-            error: e.into(),
-        })?;
+        b.scatter(&self.owners, &mut self.parts).map_err(|e| refused(e.into()))?;
         for (edge, part) in self.to.iter().zip(&mut self.parts) {
             if part.is_empty() {
                 if let Some(m) = part.meta().marks.last() {
@@ -286,13 +289,12 @@ impl<'env> SinkEnd<'env> {
                     self.removed.dead.push(r);
                 }
                 GiveUp::Skip if e.class != ErrorClass::Catastrophic => {
-                    self.removed.drop_rows("skip", left);
+                    self.removed.drop_rows(SKIP, left);
                     b.clear();
                 }
                 _ => return Err(self.failure(e).into()),
             }
             self.state.counts.rows_out += rows - left;
-            self.state.counts.failed += left;
             return Ok(());
         }
     }

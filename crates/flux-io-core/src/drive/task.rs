@@ -9,7 +9,7 @@ use crate::batch::{AnyBatch, Mark, push_mark};
 use crate::error::{ErrorClass, ErrorKind, StageError};
 use crate::host::ChoiceKind;
 use crate::io::{CheckpointToken, Filled, IoCx};
-use crate::run::{Phase, RunFailure, TaskReport};
+use crate::run::{Phase, RunFailure, StageState, TaskReport};
 use crate::stage::{Control, Removed};
 use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -128,15 +128,11 @@ async fn drive_edges(head: &mut EdgesHead, chain: &mut Chain<'_>) -> Result<(), 
         let Some(event) = next_event(head, chain).await? else { continue };
         let from = event.from;
         chain.feed(event.input).await?;
-        if let Some(used) = chain.returned.take() {
-            match head.ins.get_mut(from) {
-                Some(e) => e.used = Some(used),
-                None => drop(used),
-            }
-        }
-        // At the end of input nothing may be held back.
-        if chain.busy() {
-            until_free(chain).await?;
+        // A batch that is held back is still used up before the next event: it must go back over
+        // the edge it came from, whose column it has.
+        until_free(chain).await?;
+        if let (Some(used), Some(e)) = (chain.returned.take(), head.ins.get_mut(from)) {
+            e.used = Some(used);
         }
     }
     Ok(())
@@ -182,13 +178,24 @@ async fn next_event(
     }
 }
 
+/// Shows how a source stands to whoever watches.
+fn publish(state: &StageState, chain: &Chain<'_>) {
+    if chain.run.handle.watched() {
+        chain.run.handle.publish(state);
+    }
+}
+
 async fn drive_source(s: &mut SourceHead<'_>, chain: &mut Chain<'_>) -> Result<(), Halt> {
     chain.start()?;
+    chain.run.handle.publish(&s.state);
     restore(s, chain)?;
     let io = io_of(&chain.run);
     let mut n = 0;
     loop {
         turn(&mut n, chain).await?;
+        if n.is_multiple_of(TURNS_PER_YIELD) {
+            publish(&s.state, chain);
+        }
         until_free(chain).await?;
         announce(s, chain).await?;
         if chain.run.handle.draining() {
@@ -264,7 +271,7 @@ async fn fill(
     batch: &mut AnyBatch,
     io: &IoCx,
 ) -> Result<Option<Result<Filled, StageError>>, Halt> {
-    let (barrier, policy) = (s.barrier, s.policy);
+    let (barrier, policy, state) = (s.barrier, s.policy, &s.state);
     let mut future = s.source.fill(batch, io);
     let now = poll_fn(|cx| {
         Poll::Ready(match poll_guarded(future.as_mut(), cx) {
@@ -277,6 +284,7 @@ async fn fill(
         return Ok(now);
     }
     chain.idle().await?;
+    publish(state, chain);
     loop {
         let woke = poll_fn(|cx| chain.poll_wait(cx, |cx| poll_guarded(future.as_mut(), cx))).await;
         chain.now = chain.run.host.now();
@@ -290,6 +298,7 @@ async fn fill(
             Woke::Handle => {
                 chain.serve().await?;
                 chain.idle().await?;
+                publish(state, chain);
                 let h = &chain.run.handle;
                 if h.draining() || h.wanted_barrier() > barrier || h.wanted_policy() > policy {
                     return Ok(None);

@@ -7,8 +7,8 @@ use crate::doubles::{
 };
 use crate::plans::{HandPlan, column};
 use flux_io_core::{
-    Batch, Ended, Engine, Epoch, Out, RunHandle, RunOptions, SnapshotStore, Stage, StageCx,
-    StageError, Step, TransactionalSink,
+    AnyBatch, Batch, Ended, Engine, Epoch, Node, Out, Outbox, RunHandle, RunOptions, SnapshotStore,
+    Stage, StageCx, StageError, Step, TransactionalSink,
 };
 use std::sync::Arc;
 
@@ -411,5 +411,45 @@ pub fn a_run_restored_twice_goes_on(engine: &dyn Engine) {
         assert_eq!(books.visible(), [0, 7, 0, 8, 0, 9, 1]);
         assert_eq!(store.completions(), (1..=4).map(Epoch).collect::<Vec<_>>());
         assert!(books.committed().is_sorted());
+    }
+}
+
+/// A last stage without outputs takes part in checkpoints and ends the run like a sink.
+pub fn a_stage_without_outputs_takes_part(engine: &dyn Engine) {
+    struct Drain(u64);
+    impl Node for Drain {
+        fn on_batch(
+            &mut self,
+            _port: usize,
+            input: &mut AnyBatch,
+            _outs: &mut [Outbox],
+            _cx: &mut StageCx<'_>,
+        ) -> Result<Step, StageError> {
+            self.0 += input.len() as u64;
+            Ok(Step::Done)
+        }
+        fn snapshot(&mut self, to: &mut Vec<u8>) -> Result<(), StageError> {
+            to.extend_from_slice(&self.0.to_le_bytes());
+            Ok(())
+        }
+    }
+    for options in every_way() {
+        let store = Arc::new(MemorySnapshots::new());
+        let lines = vec![
+            Line::Row(1),
+            Line::Row(2),
+            ask(&options.handle),
+            Line::Cut,
+            Line::Gate(store.first_complete()),
+            Line::Row(3),
+        ];
+        let mut p = HandPlan::from("in", ScriptSource::<u64>::new(lines));
+        let drain = p.node("drain", column::<Vec<u64>>(), Vec::new(), Drain(0));
+        p.join(0, drain);
+        let kept: Arc<MemorySnapshots> = Arc::clone(&store);
+        let report = engine.run_plan(p.plan(), options.snapshots(kept));
+        completed(&report);
+        assert_eq!(report.stage("drain").map(|s| s.counts.rows_in), Some(3));
+        assert_eq!(store.get("drain", 0).map(|b| numbers(&b)), Some(vec![2]));
     }
 }

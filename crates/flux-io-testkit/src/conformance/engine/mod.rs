@@ -69,7 +69,8 @@ macro_rules! with_engine_laws {
                 nothing_is_visible_before_its_commit,
                 a_restored_run_goes_on_where_the_cut_was,
                 an_ended_source_is_not_read_again,
-                a_run_restored_twice_goes_on;
+                a_run_restored_twice_goes_on,
+                a_stage_without_outputs_takes_part;
             stop:
                 a_drain_lets_everything_through,
                 a_drain_ends_a_source_that_waits,
