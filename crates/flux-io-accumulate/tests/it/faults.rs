@@ -136,7 +136,7 @@ fn b069_a_new_generation_opens_the_key_again() {
     assert_eq!((h.count(Class::Duplicate), h.count(Class::Late)), (0, 0));
 }
 
-/// Row 112. An accumulator of one's own sees event time, watermark and clock.
+/// Rows 106, 107, 112 and 114. A verdict of one's own sees the state, event time, watermark, clock.
 #[test]
 fn b070_the_verdict_may_depend_on_the_time() {
     let plan = Assembly::<Vec<i64>, u64>::new()
@@ -319,7 +319,7 @@ fn b077_fragments_are_told_apart_by_their_identity() {
     assert_eq!(counts, (3, 1, 1));
 }
 
-/// Row 116. One key has one owner: instances that share a stream by hash each see whole keys, and
+/// Rows 116, 125. One key has one owner: instances that share a stream by hash each see whole keys, and
 /// together they tell what one instance tells.
 #[test]
 fn b080_shards_own_their_keys() {
@@ -352,7 +352,8 @@ fn b080_shards_own_their_keys() {
     assert_eq!(run(3), one);
 }
 
-/// A row that fails to merge leaves nothing behind, not even its key.
+/// Rows 105, 128. An accumulator written by hand; a row that fails to merge leaves nothing behind,
+/// not even its key.
 #[test]
 fn a_failing_first_row_opens_no_key() {
     #[derive(Clone)]
@@ -392,6 +393,47 @@ fn a_failing_first_row_opens_no_key() {
     assert_eq!(originals, [[3], [13]], "each failed row, as a column of its own");
     let l = h.stage.ledger().unwrap();
     assert_eq!((l.keys_opened, l.get(Class::DeadLetter(DeadCause::Invalid))), (1, 2));
+}
+
+/// Row 127. The flagship of the documents: a template is filled when its data, its schema and all its
+/// parts are there, in any order; the number of parts comes with the schema.
+#[test]
+fn a_template_is_filled_when_everything_is_there() {
+    #[derive(Clone)]
+    struct Input {
+        document: &'static str,
+        part: &'static str,
+        text: &'static str,
+    }
+    let plan = Assembly::<Vec<Input>, String>::new()
+        .require(Require::parse(["schema", "data", "part:1..{parts}"]).unwrap())
+        .var_name(|i| i.part)
+        .bound("parts", |i| i.text.strip_prefix("parts=").and_then(|n| n.parse().ok()))
+        .merge(|t: &mut std::collections::BTreeMap<&str, &str>, i| _ = t.insert(i.part, i.text))
+        .finish(|key: &String, t| {
+            format!("{key}: {}", t.values().copied().collect::<Vec<_>>().join("|"))
+        })
+        .accumulator(flux_io_core::AlwaysStr(document))
+        .unwrap();
+    const fn document(i: &Input) -> &str {
+        i.document
+    }
+    let key = flux_io_core::AlwaysStr(document);
+    let input = |part, text| Input { document: "invoice", part, text };
+    let rows = [
+        input("part:2", "total"),
+        input("data", "Ada"),
+        input("schema", "parts=2"),
+        input("part:1", "lines"),
+    ];
+    for turn in 0..4 {
+        let mut rows = rows.to_vec();
+        rows.rotate_left(turn);
+        let mut h = ByHand::new(plan.make());
+        let out = h.feed_keyed(Batch::of(rows), &key).unwrap();
+        assert_eq!(out.len(), 1);
+        assert_eq!(out[0].value(), "invoice: Ada|lines|total|parts=2");
+    }
 }
 
 /// Row 265. The gate lets so many new keys in a second; known keys pass.

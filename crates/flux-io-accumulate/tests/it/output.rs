@@ -3,8 +3,9 @@
 use crate::kit::{Piece, at, batch, blueprint, key_of, ns, of, pair, text};
 use flux_io_accumulate::{After, Assembly, Keep, Require};
 use flux_io_core::{
-    Always, Batch, ByHand, Class, Column, Command, DeadCause, ErrorKind, KeyOf, Mark, Moment,
-    Outcome, Reply, Seq, SourceId, Stage, StageHome, Timestamp, Var, Why, push_mark,
+    Always, Batch, ByHand, Class, Column, Command, DeadCause, ErrorKind, KeyOf, Mark, Moment, Out,
+    Outcome, Reply, Seq, SourceId, Stage, StageCx, StageError, StageHome, Step, Timestamp, Var,
+    Why, push_mark,
 };
 
 fn key(r: &(u32, u16)) -> u32 {
@@ -59,13 +60,39 @@ fn many_results_leave_through_a_small_output() {
     flushed.extend(h.advance(Moment(0)).unwrap());
     in_order(flushed);
 
-    let mut h = ByHand::bounded(counting(10).make(), home(), 3);
+    let mut h = ByHand::bounded(Yields { inner: counting(10).make(), times: 0 }, home(), 3);
     open(&mut h);
     let rest: Vec<Pair> = (0..1_000).map(|k| (k, 1)).collect();
     let out = h.feed_keyed(Batch::of(rest), &keys).unwrap();
     assert!(out.iter().all(Outcome::is_complete));
     in_order(out);
-    assert_eq!(h.stage.gauge().unwrap().keys, 0);
+    assert!(h.stage.times >= 1_000 / 6 - 1, "it gave way {} times", h.stage.times);
+    assert_eq!(h.stage.inner.gauge().unwrap().keys, 0);
+}
+
+/// Counts how often a stage gives way to a full output.
+struct Yields<S> {
+    inner: S,
+    times: usize,
+}
+
+impl<S: Stage> Stage for Yields<S> {
+    type In = S::In;
+    type Out = S::Out;
+    fn on_start(&mut self, cx: &mut StageCx<'_>) -> Result<(), StageError> {
+        self.inner.on_start(cx)
+    }
+    fn on_batch(
+        &mut self,
+        input: &mut Batch<S::In>,
+        out: &mut Out<'_, S::Out>,
+        cx: &mut StageCx<'_>,
+    ) -> Result<Step, StageError> {
+        let step = self.inner.on_batch(input, out, cx)?;
+        self.times += usize::from(step == Step::Yield);
+        assert!(step != Step::Yield || out.is_full(), "a yield without a full output");
+        Ok(step)
+    }
 }
 
 /// What is left of a flush goes before the rows that come after the request.
@@ -121,18 +148,15 @@ struct Recorder<'a, S> {
 impl<S: Stage<In = Vec<Piece>, Out = Vec<Outcome<String, Vec<String>>>>> Stage for Recorder<'_, S> {
     type In = S::In;
     type Out = S::Out;
-    fn on_start(
-        &mut self,
-        cx: &mut flux_io_core::StageCx<'_>,
-    ) -> Result<(), flux_io_core::StageError> {
+    fn on_start(&mut self, cx: &mut StageCx<'_>) -> Result<(), StageError> {
         self.inner.on_start(cx)
     }
     fn on_batch(
         &mut self,
         input: &mut Batch<Self::In>,
-        out: &mut flux_io_core::Out<'_, Self::Out>,
-        cx: &mut flux_io_core::StageCx<'_>,
-    ) -> Result<flux_io_core::Step, flux_io_core::StageError> {
+        out: &mut Out<'_, Self::Out>,
+        cx: &mut StageCx<'_>,
+    ) -> Result<Step, StageError> {
         let step = self.inner.on_batch(input, out, cx)?;
         assert!(input.meta.marks.is_empty(), "marks are consumed");
         let b = out.batch();
