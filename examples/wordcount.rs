@@ -12,7 +12,7 @@
 //! without an argument it counts a text of its own. Batch size and engine change the speed, never
 //! the counts: try `--batch 1 --engine rayon --workers 2`.
 //!
-//! Rows 45, 55, 111, 116, 121, 123.
+//! Rows 45, 55, 116, 121.
 
 #![expect(clippy::print_stdout, reason = "a program talks to its user")]
 
