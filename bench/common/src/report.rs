@@ -1,7 +1,13 @@
 //! Timing, peak memory and the one JSON line that a child prints.
 
-use std::{collections::BTreeMap, fs, time::Instant};
+use std::{
+    collections::BTreeMap,
+    fs,
+    sync::atomic::{AtomicU64, Ordering},
+    time::Instant,
+};
 
+use rustix::time::{ClockId, clock_gettime};
 use serde::{Deserialize, Serialize};
 
 use crate::Task;
@@ -41,7 +47,8 @@ pub struct Line {
     pub seconds: f64,
     /// Nanoseconds per item.
     pub ns_item: f64,
-    /// User and system time of the whole process, in clock ticks of 10 ms.
+    /// CPU time of all threads in the measured part (the last one, where it is repeated). Other
+    /// work on the machine moves it far less than the wall time.
     pub cpu_seconds: f64,
     /// Peak resident memory of the process (VmHWM), in MiB.
     pub rss_mib: f64,
@@ -51,11 +58,23 @@ pub struct Line {
     pub metrics: BTreeMap<String, f64>,
 }
 
-/// Runs `work` and gives its result with the wall time in seconds.
+/// CPU time of the last [`timed`] work, in ns.
+static CPU_NS: AtomicU64 = AtomicU64::new(0);
+
+/// Runs `work` and gives its result with the wall time in seconds; notes its CPU time.
 pub fn timed<R>(work: impl FnOnce() -> R) -> (R, f64) {
+    let cpu = cpu_ns();
     let start = Instant::now();
     let result = work();
-    (result, start.elapsed().as_secs_f64())
+    let seconds = start.elapsed().as_secs_f64();
+    CPU_NS.store(cpu_ns().saturating_sub(cpu), Ordering::Relaxed);
+    (result, seconds)
+}
+
+/// CPU time of this process so far, threads that have ended included, in ns.
+fn cpu_ns() -> u64 {
+    let time = clock_gettime(ClockId::ProcessCPUTime);
+    time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
 }
 
 /// Prints the line of a finished case to standard output.
@@ -69,7 +88,7 @@ pub fn report(task: &Task, measured: Measured) -> Result<(), serde_json::Error> 
         items: measured.items,
         seconds: measured.seconds,
         ns_item: measured.seconds * 1e9 / measured.items.max(1) as f64,
-        cpu_seconds: cpu_seconds(),
+        cpu_seconds: CPU_NS.load(Ordering::Relaxed) as f64 / 1e9,
         rss_mib: peak_rss_mib(),
         check: measured.check,
         metrics: measured.metrics,
@@ -86,15 +105,4 @@ fn peak_rss_mib() -> f64 {
         .find_map(|line| line.strip_prefix("VmHWM:"))
         .and_then(|rest| rest.trim().trim_end_matches(" kB").trim().parse::<f64>().ok());
     kib.unwrap_or(0.0) / 1024.0
-}
-
-/// User plus system time of this process; 0 where `/proc` does not tell. Fields 14 and 15 of
-/// `/proc/self/stat` (proc(5)), counted here from the name's closing bracket, in ticks of 1/100 s.
-fn cpu_seconds() -> f64 {
-    let stat = fs::read_to_string("/proc/self/stat").unwrap_or_default();
-    let after_name = stat.rsplit(')').next().unwrap_or_default();
-    let ticks = |field: usize| {
-        after_name.split_whitespace().nth(field).and_then(|text| text.parse::<f64>().ok())
-    };
-    (ticks(11).unwrap_or(0.0) + ticks(12).unwrap_or(0.0)) / 100.0
 }

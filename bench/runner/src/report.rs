@@ -69,7 +69,7 @@ fn time_table(out: &mut String, workload: &Workload, results: &Results) -> fmt::
     for peer in &peers {
         write!(out, " vs {} |", peer.case.name)?;
     }
-    writeln!(out, " CPU s | peak RSS MiB |")?;
+    writeln!(out, " CPU ns/item | peak RSS MiB |")?;
     writeln!(out, "|---|---|---|---|---|{}---|---|", "---|".repeat(peers.len()))?;
     for result in results.of(workload.name) {
         let Some(time) = result.median("ns_item") else {
@@ -83,7 +83,7 @@ fn time_table(out: &mut String, workload: &Workload, results: &Results) -> fmt::
         for peer in &peers {
             write!(out, " {} |", ratio(peer.median("ns_item"), Some(time)))?;
         }
-        let cpu = result.median("cpu_seconds").unwrap_or(0.0);
+        let cpu = result.median("cpu_ns_item").unwrap_or(0.0);
         let rss = result.median("rss_mib").unwrap_or(0.0);
         writeln!(out, " {cpu:.2} | {rss:.0} |")?;
     }
@@ -132,8 +132,11 @@ fn unit_cost_table(out: &mut String, results: &Results) -> fmt::Result {
     writeln!(out, "ns per item; a stage is a multiply and an xor in place\n")?;
     writeln!(out, "| kind | batch | 1 stage | 4 stages | one stage more | of it the boundary |")?;
     writeln!(out, "|---|---|---|---|---|---|")?;
-    for kind in ["fused", "dyn", "async", "async-dyn"] {
+    for kind in ["fused", "dyn", "async", "async-dyn", "flux", "flux-tokio"] {
         for batch in [64, 256, 1024] {
+            if time(kind, 1, batch).is_none() {
+                continue;
+            }
             let boundary = extra(kind, batch).zip(extra("fused", batch)).map(|(a, b)| a - b);
             writeln!(
                 out,

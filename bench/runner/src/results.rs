@@ -15,12 +15,13 @@ pub(crate) struct CaseResult {
 
 impl CaseResult {
     /// The median of a figure over the rounds; `None` when no round has it. The figures are
-    /// `ns_item`, `rss_mib`, `cpu_seconds`, `seconds` and those that the case adds itself.
+    /// `ns_item`, `rss_mib`, `cpu_seconds`, `cpu_ns_item`, `seconds` and those that the case adds itself.
     pub(crate) fn median(&self, metric: &str) -> Option<f64> {
         let figure = |line: &Line| match metric {
             "ns_item" => Some(line.ns_item),
             "rss_mib" => Some(line.rss_mib),
             "cpu_seconds" => Some(line.cpu_seconds),
+            "cpu_ns_item" => Some(line.cpu_seconds * 1e9 / line.items.max(1) as f64),
             "seconds" => Some(line.seconds),
             _ => line.metrics.get(metric).copied(),
         };
