@@ -3,6 +3,7 @@
 mod canary;
 mod chaos;
 mod determinism;
+mod exhaustive;
 mod order;
 mod parts;
 mod stuck;
