@@ -13,6 +13,7 @@ use crate::io::{DynSink, IoCx};
 use crate::run::{Phase, RunFailure, StageState};
 use crate::stage::{Control, Draws, Parcel, Removed};
 use crate::sync::Arc;
+use crate::time::Moment;
 use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
@@ -48,10 +49,11 @@ impl OutEdge {
         mut b: AnyBatch,
         run: &Shared,
         slot: usize,
+        now: &mut Moment,
     ) -> Result<Option<AnyBatch>, Halt> {
         match self.route {
             Route::Hash if self.to.len() > 1 => {
-                self.scatter(&mut b, run, slot).await?;
+                self.scatter(&mut b, run, slot, now).await?;
                 Ok(Some(b))
             }
             Route::RoundRobin if self.to.len() > 1 => {
@@ -59,16 +61,22 @@ impl OutEdge {
                     self.to[self.turn].control(Control::Turn);
                     self.turn = (self.turn + 1) % self.to.len();
                 }
-                send_one(&self.to[self.turn], b, run, slot).await
+                send_one(&self.to[self.turn], b, run, slot, now).await
             }
             _ => match self.to.first() {
-                Some(e) => send_one(e, b, run, slot).await,
+                Some(e) => send_one(e, b, run, slot, now).await,
                 None => Ok(Some(b)),
             },
         }
     }
 
-    async fn scatter(&mut self, b: &mut AnyBatch, run: &Shared, slot: usize) -> Result<(), Halt> {
+    async fn scatter(
+        &mut self,
+        b: &mut AnyBatch,
+        run: &Shared,
+        slot: usize,
+        now: &mut Moment,
+    ) -> Result<(), Halt> {
         while self.parts.len() < self.to.len() {
             self.parts.push(b.empty());
         }
@@ -88,7 +96,7 @@ impl OutEdge {
             }
             let fresh = part.empty();
             let full = std::mem::replace(part, fresh);
-            if let Some(mut spare) = send_one(edge, full, run, slot).await? {
+            if let Some(mut spare) = send_one(edge, full, run, slot, now).await? {
                 spare.clear();
                 *part = spare;
             }
@@ -107,12 +115,14 @@ impl OutEdge {
     }
 }
 
-/// Sends over one edge, waiting for room; an abort ends the wait.
+/// Sends over one edge, waiting for room; an abort ends the wait. `clock` is read again meanwhile
+/// (S7): it is the time that the stages of the task are told next.
 pub(super) async fn send_one(
     edge: &Edge,
     b: AnyBatch,
     run: &Shared,
     slot: usize,
+    clock: &mut Moment,
 ) -> Result<Option<AnyBatch>, Halt> {
     let mut batch = Some(b);
     let mut alarm: Option<Alarm> = None;
@@ -122,7 +132,8 @@ pub(super) async fn send_one(
         }
         let mut retry = None;
         // The clock matters to flow-control policies only; they get it when there is one.
-        match edge.poll_send(cx, &mut batch, &mut retry, run.host.now()) {
+        *clock = run.host.now();
+        match edge.poll_send(cx, &mut batch, &mut retry, *clock) {
             Poll::Ready(spare) => Poll::Ready(Ok(spare)),
             Poll::Pending => {
                 if let Some(at) = retry {
@@ -168,7 +179,7 @@ async fn guarded<T>(
 }
 
 /// Waits until a moment; an abort ends the wait.
-async fn pause(at: crate::Moment, run: &Shared, slot: usize) -> Result<(), Halt> {
+async fn pause(at: Moment, run: &Shared, slot: usize) -> Result<(), Halt> {
     let sleep = Sleep::until(&run.host, at);
     guarded(async move { Ok(sleep.await) }, run, slot).await.map(|_| ())
 }
@@ -308,19 +319,22 @@ impl Tail<'_> {
         p: Parcel,
         run: &Shared,
         slot: usize,
+        now: &mut Moment,
     ) -> Result<Option<AnyBatch>, Halt> {
         match (self, p) {
             (Self::Sink(s), Parcel::Batch(mut b)) => {
                 s.write(&mut b, run, slot).await?;
+                *now = run.host.now();
                 Ok(Some(b))
             }
             (Self::Sink(s), Parcel::Control(c)) => {
                 s.control(c, run, slot).await?;
+                *now = run.host.now();
                 Ok(None)
             }
             (Self::Edges(ports), Parcel::Batch(b)) => {
                 match ports.get_mut(port).and_then(|e| e.first_mut()) {
-                    Some(e) => e.send(b, run, slot).await,
+                    Some(e) => e.send(b, run, slot, now).await,
                     None => Ok(Some(b)),
                 }
             }

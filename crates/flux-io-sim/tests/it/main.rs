@@ -3,6 +3,7 @@
 mod canary;
 mod chaos;
 mod determinism;
+mod clock;
 mod exhaustive;
 mod order;
 mod parts;
