@@ -2,6 +2,7 @@
 
 use crate::choice::{Recorder, StreamError, stream_from_text};
 use crate::engine::{Bounds, SimRun, run};
+use crate::explore::{Exhaustive, Explorer};
 use crate::failure::{Failure, FailureKind};
 use crate::fault::Faults;
 use crate::shrink::{shrink, trimmed};
@@ -90,6 +91,7 @@ where
         twice: false,
         bounds: Bounds { faulty: 20_000, heal: 200_000 },
         shrink_runs: SHRINK_RUNS,
+        exhaustive: None,
     }
 }
 
@@ -104,6 +106,7 @@ pub struct Simulation<F> {
     twice: bool,
     bounds: Bounds,
     shrink_runs: usize,
+    exhaustive: Option<Exhaustive>,
 }
 
 impl<F> fmt::Debug for Simulation<F> {
@@ -163,6 +166,16 @@ impl<F> Simulation<F> {
         self
     }
 
+    /// Walks every schedule within `limits` instead of drawing from seeds: what runs next, and which
+    /// of tied timers fires. Sizes are the plain ones unless the plan's maker sets the fields of its
+    /// [`Swarm`], batches are whole, no fault strikes. For small configurations: few tasks, few
+    /// batches.
+    #[must_use]
+    pub const fn exhaustive(mut self, limits: Exhaustive) -> Self {
+        self.exhaustive = Some(limits);
+        self
+    }
+
     /// Runs that making a failing stream short may cost; 3,000 unless told, 0 for none.
     #[must_use]
     pub const fn shrink_runs(mut self, runs: usize) -> Self {
@@ -215,6 +228,9 @@ impl<F> Simulation<F> {
         if let Some(Err(e)) = &self.stream {
             return Err(Box::new(Failure::no_stream(e)));
         }
+        if let Some(limits) = self.exhaustive {
+            return self.walk(limits, &mut oracle);
+        }
         let mut stats = SimStats::default();
         for seed in self.first..self.first.saturating_add(self.seeds) {
             let mut tried = self.try_seed(seed, &mut oracle);
@@ -237,6 +253,33 @@ impl<F> Simulation<F> {
         Ok(stats)
     }
 
+    /// Every branch of the tree of choices, one run each.
+    fn walk<T>(
+        &mut self,
+        limits: Exhaustive,
+        oracle: &mut impl FnMut(&SimRun, T) -> Result<(), String>,
+    ) -> Result<SimStats, Box<Failure>>
+    where
+        F: FnMut(&mut Swarm) -> (ExecutionPlan<'static>, T),
+    {
+        let mut explorer = Explorer::new(limits);
+        let mut stats = SimStats::of_walk();
+        while stats.runs < limits.runs {
+            let recorder = Recorder::guided(explorer.prefix());
+            let tried = self.try_with(recorder, 0, Trace::quiet(), oracle, Some(&mut explorer));
+            stats.add(&tried.run);
+            if let Some((kind, message)) = tried.fault {
+                return Err(self.explain(0, kind, message, &tried.run, oracle));
+            }
+            if !explorer.advance(&tried.run.choices) {
+                stats.complete = Some(true);
+                break;
+            }
+        }
+        stats.left = explorer.left;
+        Ok(stats)
+    }
+
     fn try_seed<T>(
         &mut self,
         seed: u64,
@@ -252,7 +295,6 @@ impl<F> Simulation<F> {
         self.try_once(recorder, seed, Trace::quiet(), oracle)
     }
 
-    /// One run and what the rules and the oracle say about it.
     fn try_once<T>(
         &mut self,
         recorder: Recorder,
@@ -263,15 +305,38 @@ impl<F> Simulation<F> {
     where
         F: FnMut(&mut Swarm) -> (ExecutionPlan<'static>, T),
     {
+        self.try_with(recorder, seed, trace, oracle, None)
+    }
+
+    /// One run and what the rules and the oracle say about it.
+    fn try_with<T>(
+        &mut self,
+        recorder: Recorder,
+        seed: u64,
+        trace: Trace,
+        oracle: &mut impl FnMut(&SimRun, T) -> Result<(), String>,
+        explorer: Option<&mut Explorer>,
+    ) -> Tried
+    where
+        F: FnMut(&mut Swarm) -> (ExecutionPlan<'static>, T),
+    {
         let world = Arc::new(World::new(recorder, trace));
-        let mut swarm = Swarm::draw(world, self.faults);
+        let walks = self.exhaustive.is_some();
+        let faults = if walks { Faults::none() } else { self.faults };
+        let mut swarm = Swarm::draw(world, faults);
+        if walks {
+            // Choices go on to the end.
+            swarm.heal_at = u64::MAX;
+        }
         let (plan, collected) = (self.make)(&mut swarm);
         let strategy = self.strategy.unwrap_or_else(|| Strategy::of_seed(seed));
-        let run = run(plan, &swarm, strategy, seed, self.bounds);
+        let run = run(plan, &swarm, strategy, seed, self.bounds, explorer);
         let fault = if let Some(s) = &run.stuck {
             Some((FailureKind::Stuck, s.clone()))
         } else if let Some(b) = run.broken.first() {
             Some((FailureKind::Broken, b.clone()))
+        } else if run.left {
+            None
         } else {
             let says = catch_unwind(AssertUnwindSafe(|| oracle(&run, collected)));
             let says = says.unwrap_or_else(|p| {

@@ -68,6 +68,8 @@ pub(crate) struct Recorder {
 enum Origin {
     Seed(Draws),
     Replay(std::vec::IntoIter<u32>),
+    /// A prefix, then as the caller picks where it does, else 0.
+    Guided(std::vec::IntoIter<u32>),
 }
 
 impl Recorder {
@@ -80,14 +82,27 @@ impl Recorder {
         Self { from: Origin::Replay(stream.into_iter()), made: Vec::new() }
     }
 
+    /// As recorded; beyond the end what the caller of [`Recorder::choose_by`] picks, else 0.
+    pub(crate) fn guided(prefix: Vec<u32>) -> Self {
+        Self { from: Origin::Guided(prefix.into_iter()), made: Vec::new() }
+    }
+
+    pub(crate) fn made(&self) -> &[Choice] {
+        &self.made
+    }
+
     /// One of `n` ways, each as likely as the others. With one way or none nothing is recorded.
     pub(crate) fn choose(&mut self, kind: Kind, n: u32) -> u32 {
-        self.choose_by(kind, n, |d| d.below(n))
+        self.choose_by(kind, n, |d| d.map_or(0, |d| d.below(n)))
     }
 
     /// Yes with `permille` in a thousand; recorded as 0 or 1.
     pub(crate) fn happens(&mut self, kind: Kind, permille: u32) -> bool {
-        permille > 0 && self.choose_by(kind, 2, |d| u32::from(d.below(1000) < permille)) == 1
+        permille > 0 && self.draw(kind, permille) == 1
+    }
+
+    fn draw(&mut self, kind: Kind, permille: u32) -> u32 {
+        self.choose_by(kind, 2, |d| d.map_or(0, |d| u32::from(d.below(1000) < permille)))
     }
 
     /// One of `n` ways as `pick` says; a replay does not ask it.
@@ -95,13 +110,14 @@ impl Recorder {
         &mut self,
         kind: Kind,
         n: u32,
-        pick: impl FnOnce(&mut Draws) -> u32,
+        pick: impl FnOnce(Option<&mut Draws>) -> u32,
     ) -> u32 {
         if n <= 1 {
             return 0;
         }
         let taken = match &mut self.from {
-            Origin::Seed(d) => pick(d),
+            Origin::Seed(d) => pick(Some(d)),
+            Origin::Guided(r) => r.next().unwrap_or_else(|| pick(None)),
             Origin::Replay(r) => r.next().unwrap_or(0),
         };
         // A shrunk stream may name a way that is not there: the nearest one is taken.

@@ -5,6 +5,7 @@
 //! will ever run again: that is a deadlock, and the run ends with a dump.
 
 use crate::choice::{Choice, Kind};
+use crate::explore::Explorer;
 use crate::fault::{Class, Effects, Fault};
 use crate::panics::PanicAt;
 use crate::strategy::{Scheduler, Strategy};
@@ -39,6 +40,9 @@ pub struct SimRun {
     pub report: RunReport,
     /// Why nothing could run any more, or that the step bound was passed; with a wait-for dump.
     pub stuck: Option<String>,
+    /// The run ended early since an exhaustive walk had been in its state before; nothing can be
+    /// asked of its outcome, and the oracle is not.
+    pub left: bool,
     /// What broke a rule that holds for every pipeline, whatever it computes.
     pub broken: Vec<String>,
     /// Steps taken: polls, jobs and timers.
@@ -81,6 +85,7 @@ pub(crate) fn run(
     strategy: Strategy,
     seed: u64,
     bounds: Bounds,
+    explorer: Option<&mut Explorer>,
 ) -> SimRun {
     let world = Arc::clone(&swarm.world);
     let mut plan = plan;
@@ -115,8 +120,12 @@ pub(crate) fn run(
         event_at: None,
         broken: Vec::new(),
         sources,
+        explorer,
+        yielded: false,
+        left: false,
     };
     pool.next_event(swarm);
+    pool.begin_exploring();
     let stuck = pool.run(swarm, bounds);
     pool.finish(stuck, swarm)
 }
@@ -163,7 +172,7 @@ impl<'env> Cell<'env> {
     }
 }
 
-struct Pool<'env> {
+struct Pool<'env, 'e> {
     /// Most downstream first, as the sync engine prefers it.
     cells: Vec<Cell<'env>>,
     world: Arc<World>,
@@ -177,9 +186,14 @@ struct Pool<'env> {
     event_at: Option<u64>,
     broken: Vec<String>,
     sources: Vec<String>,
+    explorer: Option<&'e mut Explorer>,
+    /// What ran last gave way of its own accord.
+    yielded: bool,
+    /// The run ended early: its state is known.
+    left: bool,
 }
 
-impl Pool<'_> {
+impl Pool<'_, '_> {
     fn live(&self) -> usize {
         self.cells.iter().filter(|c| c.task.is_some()).count()
     }
@@ -214,6 +228,9 @@ impl Pool<'_> {
             }
             if !self.step() {
                 return Some(self.dump("deadlock: nothing can run and no timer is armed"));
+            }
+            if self.left {
+                return None;
             }
             most_timers |= self.world.timers().1 > TIMERS_PER_TASK * self.cells.len();
         }
@@ -252,11 +269,15 @@ impl Pool<'_> {
                 if self.world.next_deadline().is_none() {
                     return false;
                 }
-                self.world.fire();
+                self.fire();
                 return true;
             }
             1 => 0,
             _ if self.world.healed() => 0,
+            _ if self.explorer.is_some() => match self.explore() {
+                Some(at) => at,
+                None => return true,
+            },
             _ => {
                 let (scheduler, can) = (&mut self.scheduler, &self.can);
                 self.world.choose_by(Kind::Next, n, || scheduler.pick(can)) as usize
@@ -264,14 +285,59 @@ impl Pool<'_> {
         };
         let thing = self.can[at.min(self.can.len() - 1)];
         self.last = Some(thing);
+        self.yielded = false;
         if thing == self.timers() {
-            self.world.fire();
+            self.fire();
         } else if thing == self.jobs() {
             self.job(n > 1);
         } else {
             self.poll(thing);
         }
         true
+    }
+
+    fn fire(&mut self) {
+        self.world.fire();
+        if let Some(e) = &mut self.explorer {
+            e.touched_all(self.world.now().0);
+        }
+    }
+
+    /// Tells the explorer which queues each task touches.
+    fn begin_exploring(&mut self) {
+        let Some(e) = &mut self.explorer else { return };
+        let queues = self.collector.queues_now();
+        let touches = self.cells.iter().map(|c| {
+            let end = |end: &str| {
+                // Where dead letters come from has no name of its own: any task.
+                end.starts_with('(')
+                    || c.task.as_ref().is_some_and(|t| {
+                        let shard = t.name().rsplit_once('#').map(|x| x.1);
+                        end.rsplit_once('#').is_some_and(|(stage, s)| {
+                            Some(s) == shard && t.stages().iter().any(|x| x == stage)
+                        })
+                    })
+            };
+            let touched = queues.iter().enumerate().filter(|(_, q)| end(&q.from) || end(&q.to));
+            touched.map(|x| x.0).collect()
+        });
+        let touches = touches.collect();
+        e.begin(touches, queues.len());
+    }
+
+    /// The next branch of the walk, or `None` when this run may end.
+    fn explore(&mut self) -> Option<usize> {
+        let last = self.last.filter(|_| !self.yielded);
+        let stays = self.can.iter().position(|t| Some(*t) == last).map(|i| i as u32);
+        let (at, now, n) = (self.world.made(), self.world.now().0, self.can.len() as u32);
+        let e = self.explorer.as_mut()?;
+        if !e.turn(at, stays, last.map_or(usize::MAX, |l| l), now) {
+            self.left = true;
+            return None;
+        }
+        let taken = self.world.choose_by(Kind::Next, n, || stays.unwrap_or(0));
+        e.chose(stays, taken);
+        Some(taken as usize)
     }
 
     fn job(&mut self, late: bool) {
@@ -286,6 +352,9 @@ impl Pool<'_> {
         });
         // A job that panics wakes who waits for it when its result's place is dropped.
         drop(catch_unwind(AssertUnwindSafe(job)));
+        if let Some(e) = &mut self.explorer {
+            e.touched_all(u64::MAX);
+        }
     }
 
     fn poll(&mut self, i: usize) {
@@ -297,10 +366,12 @@ impl Pool<'_> {
         });
         cell.flag.0.store(false, Ordering::Release);
         let mut cx = Context::from_waker(&cell.waker);
+        let before = self.world.made();
         match catch_unwind(AssertUnwindSafe(|| Pin::new(task).poll(&mut cx))) {
             Ok(Poll::Pending) => {
                 if cell.ready() {
                     self.scheduler.yielded(i);
+                    self.yielded = true;
                 }
             }
             Ok(Poll::Ready(report)) => {
@@ -315,6 +386,9 @@ impl Pool<'_> {
                 self.broken.push(text.clone());
                 self.collector.lost(&name, text);
             }
+        }
+        if let Some(e) = &mut self.explorer {
+            self.world.made_since(before, |made| e.polled(i, made));
         }
     }
 
@@ -398,11 +472,15 @@ impl Pool<'_> {
             }
         }
         let armed = self.world.timers().0;
-        if armed > 0 {
+        if self.left {
+            self.broken.clear();
+        } else if armed > 0 {
             self.broken.push(format!("{armed} timers are still armed although every task ended"));
         }
         let report = self.collector.finish("sim");
-        if let Err(e) = report.check() {
+        if let Err(e) = report.check()
+            && !self.left
+        {
             self.broken.push(format!("the report does not add up: {e}"));
         }
         let given = |s: &String| report.stage(s).map_or(0, |s| s.counts.rows_out);
@@ -411,6 +489,7 @@ impl Pool<'_> {
         SimRun {
             report,
             stuck,
+            left: self.left,
             broken: self.broken,
             steps: self.steps,
             items,

@@ -20,10 +20,18 @@ pub struct SimStats {
     pub most_steps: u64,
     /// For each fault, in how many seeds it took effect.
     pub effects: BTreeMap<Fault, u64>,
+    /// For an exhaustive walk: whether it went through everything within its limits.
+    pub complete: Option<bool>,
+    /// For an exhaustive walk: runs ended early in a state that was reached before.
+    pub left: u64,
     traces: BTreeSet<u64>,
 }
 
 impl SimStats {
+    pub(crate) fn of_walk() -> Self {
+        Self { complete: Some(false), ..Self::default() }
+    }
+
     pub(crate) fn add(&mut self, run: &SimRun) {
         self.runs += 1;
         self.steps += run.steps;
@@ -76,6 +84,10 @@ impl fmt::Display for SimStats {
             self.choices / runs,
             self.most_steps
         )?;
+        if let Some(complete) = self.complete {
+            let word = if complete { "complete" } else { "not complete" };
+            writeln!(f, "  walk {word}, {} runs ended in a known state", self.left)?;
+        }
         for (fault, n) in &self.effects {
             writeln!(f, "  {:<24} took effect in {n} seeds", fault.as_str())?;
         }

@@ -198,6 +198,16 @@ impl World {
         (g.due.len(), g.most_timers)
     }
 
+    /// Choices so far.
+    pub(crate) fn made(&self) -> usize {
+        self.inner().choices.made().len()
+    }
+
+    /// The choices from number `from` on.
+    pub(crate) fn made_since<T>(&self, from: usize, f: impl FnOnce(&[Choice]) -> T) -> T {
+        f(self.inner().choices.made().get(from..).unwrap_or_default())
+    }
+
     /// Everything recorded; the world draws zeros from here on.
     pub(crate) fn finish(&self) -> (Vec<Choice>, Effects, Trace) {
         let mut g = self.inner();

@@ -113,7 +113,7 @@ impl<'env> Chain<'env> {
             Input::InputEnd(_) => return Ok(()),
         };
         let control = if let Parcel::Control(c) = parcel { Some(c) } else { None };
-        let spare = self.tail.deliver(0, parcel, &self.run, self.slot).await?;
+        let spare = self.tail.deliver(0, parcel, &self.run, self.slot, &mut self.now).await?;
         self.passed(control);
         if spare.is_some() {
             self.returned = spare;
@@ -145,7 +145,7 @@ impl<'env> Chain<'env> {
                     Parcel::Control(c) if port + 1 == ports => Some(*c),
                     _ => None,
                 };
-                let spare = self.tail.deliver(port, p, &self.run, self.slot).await?;
+                let spare = self.tail.deliver(port, p, &self.run, self.slot, &mut self.now).await?;
                 self.passed(control);
                 if let (Some(b), Some(l)) = (spare, self.links.last_mut()) {
                     l.outs[port].recycle(b);
@@ -243,7 +243,7 @@ impl<'env> Chain<'env> {
         let records = std::mem::take(&mut self.buried);
         if let Some(edge) = &self.dead {
             let batch = AnyBatch::new(Batch::of(records));
-            send_one(edge, batch, &self.run, self.slot).await?;
+            send_one(edge, batch, &self.run, self.slot, &mut self.now).await?;
         }
         Ok(())
     }
@@ -367,6 +367,7 @@ impl<'env> Chain<'env> {
             self.committed = Some(done);
             if let Tail::Sink(s) = &mut self.tail {
                 s.commit(done, &self.run, self.slot).await?;
+                self.now = self.run.host.now();
             }
         }
         for (stage, c) in handle.commands_from(&mut self.cursor) {

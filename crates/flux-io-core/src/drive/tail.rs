@@ -49,10 +49,11 @@ impl OutEdge {
         mut b: AnyBatch,
         run: &Shared,
         slot: usize,
+        now: &mut Moment,
     ) -> Result<Option<AnyBatch>, Halt> {
         match self.route {
             Route::Hash if self.to.len() > 1 => {
-                self.scatter(&mut b, run, slot).await?;
+                self.scatter(&mut b, run, slot, now).await?;
                 Ok(Some(b))
             }
             Route::RoundRobin if self.to.len() > 1 => {
@@ -60,16 +61,22 @@ impl OutEdge {
                     self.to[self.turn].control(Control::Turn);
                     self.turn = (self.turn + 1) % self.to.len();
                 }
-                send_one(&self.to[self.turn], b, run, slot).await
+                send_one(&self.to[self.turn], b, run, slot, now).await
             }
             _ => match self.to.first() {
-                Some(e) => send_one(e, b, run, slot).await,
+                Some(e) => send_one(e, b, run, slot, now).await,
                 None => Ok(Some(b)),
             },
         }
     }
 
-    async fn scatter(&mut self, b: &mut AnyBatch, run: &Shared, slot: usize) -> Result<(), Halt> {
+    async fn scatter(
+        &mut self,
+        b: &mut AnyBatch,
+        run: &Shared,
+        slot: usize,
+        now: &mut Moment,
+    ) -> Result<(), Halt> {
         while self.parts.len() < self.to.len() {
             self.parts.push(b.empty());
         }
@@ -92,7 +99,7 @@ impl OutEdge {
             }
             let fresh = part.empty();
             let full = std::mem::replace(part, fresh);
-            if let Some(mut spare) = send_one(edge, full, run, slot).await? {
+            if let Some(mut spare) = send_one(edge, full, run, slot, now).await? {
                 spare.clear();
                 *part = spare;
             }
@@ -149,12 +156,14 @@ impl<'r> Wait<'r> {
     }
 }
 
-/// Sends over one edge, waiting for room.
+/// Sends over one edge, waiting for room. `clock` is read again meanwhile (S7): it is the time that
+/// the stages of the task are told next.
 pub(super) async fn send_one(
     edge: &Edge,
     b: AnyBatch,
     run: &Shared,
     slot: usize,
+    clock: &mut Moment,
 ) -> Result<Option<AnyBatch>, Halt> {
     let mut batch = Some(b);
     let mut wait = Wait::new(run, slot);
@@ -164,7 +173,8 @@ pub(super) async fn send_one(
         }
         let mut retry = None;
         // The clock matters to flow-control policies only; they get it when there is one.
-        match edge.poll_send(cx, &mut batch, &mut retry, run.host.now()) {
+        *clock = run.host.now();
+        match edge.poll_send(cx, &mut batch, &mut retry, *clock) {
             Poll::Ready(spare) => Poll::Ready(Ok(spare)),
             Poll::Pending => wait.poll(retry, cx),
         }
@@ -400,19 +410,22 @@ impl Tail<'_> {
         p: Parcel,
         run: &Shared,
         slot: usize,
+        now: &mut Moment,
     ) -> Result<Option<AnyBatch>, Halt> {
         match (self, p) {
             (Self::Sink(s), Parcel::Batch(mut b)) => {
                 s.write(&mut b, run, slot).await?;
+                *now = run.host.now();
                 Ok(Some(b))
             }
             (Self::Sink(s), Parcel::Control(c)) => {
                 s.control(c, run, slot).await?;
+                *now = run.host.now();
                 Ok(None)
             }
             (Self::Edges(ports), Parcel::Batch(b)) => {
                 match ports.get_mut(port).and_then(|e| e.first_mut()) {
-                    Some(e) => e.send(b, run, slot).await,
+                    Some(e) => e.send(b, run, slot, now).await,
                     None => Ok(Some(b)),
                 }
             }

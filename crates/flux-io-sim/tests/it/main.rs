@@ -2,7 +2,9 @@
 
 mod canary;
 mod chaos;
+mod clock;
 mod determinism;
+mod exhaustive;
 mod order;
 mod parts;
 mod stuck;

@@ -91,6 +91,8 @@ pub(crate) enum Bug {
     None,
     /// Moves its state into the snapshot of a checkpoint instead of copying it.
     LostAtCheckpoint,
+    /// Loses the last part of a thing whose parts came in ascending order.
+    LostInOrder,
     /// Flushes a thing at its deadline although a part of it came at that very moment.
     TwiceAtDeadline,
 }
@@ -147,8 +149,11 @@ impl Stage for Assembler {
             let entry = self.open.entry(key).or_insert_with(|| (due, Vec::new()));
             entry.1.push(part);
             if entry.1.len() == PARTS as usize
-                && let Some((_, parts)) = self.open.remove(&key)
+                && let Some((_, mut parts)) = self.open.remove(&key)
             {
+                if self.bug == Bug::LostInOrder && parts.is_sorted() {
+                    parts.pop();
+                }
                 Self::give(out, key, parts);
             }
         }
