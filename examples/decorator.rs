@@ -137,6 +137,15 @@ impl Node for Watched<'_> {
         self.note("policy", 0, cx);
         self.inner.on_policy(epoch, cx)
     }
+    fn on_barrier(
+        &mut self,
+        epoch: Epoch,
+        outs: &mut [Outbox],
+        cx: &mut StageCx<'_>,
+    ) -> Result<Step, StageError> {
+        self.note("barrier", 0, cx);
+        self.inner.on_barrier(epoch, outs, cx)
+    }
     fn on_command(
         &mut self,
         command: &Command,

@@ -580,6 +580,20 @@ pub trait Stage: Send {
         let _ = (epoch, cx);
         Ok(())
     }
+    /// A checkpoint's cut is next: rows held back that belong before it go out now. Called until
+    /// `Done`; `snapshot` follows.
+    ///
+    /// # Errors
+    /// The stage's error policy decides.
+    fn on_barrier(
+        &mut self,
+        epoch: Epoch,
+        out: &mut Out<'_, Self::Out>,
+        cx: &mut StageCx<'_>,
+    ) -> Result<Step, StageError> {
+        let _ = (epoch, out, cx);
+        Ok(Step::Done)
+    }
     /// A request from outside, for example to flush a key. `false` = not understood here.
     ///
     /// # Errors
@@ -695,6 +709,19 @@ pub trait Node: Send {
         let _ = (epoch, cx);
         Ok(())
     }
+    /// See [`Stage::on_barrier`].
+    ///
+    /// # Errors
+    /// The stage's error policy decides.
+    fn on_barrier(
+        &mut self,
+        epoch: Epoch,
+        outs: &mut [Outbox],
+        cx: &mut StageCx<'_>,
+    ) -> Result<Step, StageError> {
+        let _ = (epoch, outs, cx);
+        Ok(Step::Done)
+    }
     /// See [`Stage::on_command`].
     ///
     /// # Errors
@@ -805,6 +832,14 @@ impl<S: Stage> Node for Erased<S> {
     }
     fn on_policy(&mut self, epoch: Epoch, cx: &mut StageCx<'_>) -> Result<(), StageError> {
         self.0.on_policy(epoch, cx)
+    }
+    fn on_barrier(
+        &mut self,
+        epoch: Epoch,
+        outs: &mut [Outbox],
+        cx: &mut StageCx<'_>,
+    ) -> Result<Step, StageError> {
+        self.0.on_barrier(epoch, &mut port(outs)?, cx)
     }
     fn on_command(
         &mut self,

@@ -35,6 +35,10 @@ impl Recorder {
         Self { source: From::Plain, made: Vec::new() }
     }
 
+    pub(crate) const fn is_plain(&self) -> bool {
+        matches!(self.source, From::Plain)
+    }
+
     /// Drawn from a seed.
     #[must_use]
     pub const fn seeded(seed: u64) -> Self {

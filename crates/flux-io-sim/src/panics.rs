@@ -99,6 +99,15 @@ impl Node for Armed<'_> {
         self.call();
         self.inner.on_policy(epoch, cx)
     }
+    fn on_barrier(
+        &mut self,
+        epoch: Epoch,
+        outs: &mut [Outbox],
+        cx: &mut StageCx<'_>,
+    ) -> Result<Step, StageError> {
+        self.call();
+        self.inner.on_barrier(epoch, outs, cx)
+    }
     fn on_command(
         &mut self,
         command: &Command,

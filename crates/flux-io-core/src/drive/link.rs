@@ -309,6 +309,10 @@ impl<'env> Link<'env> {
                 self.call(now, |n, _, cx| n.on_policy(e, cx).map(|()| Step::Done))
             }
             Control::Barrier(e) => {
+                let ready = self.call(now, |n, outs, cx| n.on_barrier(e, outs, cx))?;
+                if ready != Step::Done {
+                    return Ok(ready);
+                }
                 let mut bytes = Vec::new();
                 self.call(now, |n, _, _| n.snapshot(&mut bytes).map(|()| Step::Done))?;
                 if let Some(store) = run.snapshots.as_ref().filter(|_| !bytes.is_empty()) {

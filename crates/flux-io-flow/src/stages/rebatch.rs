@@ -2,8 +2,8 @@
 
 use crate::meta::{join, joins, slice};
 use flux_io_core::{
-    Batch, Column, ErrorClass, ErrorKind, Out, Reservation, Stage, StageCx, StageError, Step,
-    Timestamp,
+    Batch, Column, Epoch, ErrorClass, ErrorKind, Out, Reservation, Stage, StageCx, StageError,
+    Step, Timestamp,
 };
 use std::collections::VecDeque;
 use std::fmt;
@@ -179,6 +179,17 @@ impl<C: Column> Stage for Rebatch<C> {
     }
 
     fn on_end(&mut self, out: &mut Out<'_, C>, cx: &mut StageCx<'_>) -> Result<Step, StageError> {
+        self.flush(out, cx);
+        Ok(Step::Done)
+    }
+
+    /// Rows held back belong before the cut: they go out, so that there is nothing to save.
+    fn on_barrier(
+        &mut self,
+        _epoch: Epoch,
+        out: &mut Out<'_, C>,
+        cx: &mut StageCx<'_>,
+    ) -> Result<Step, StageError> {
         self.flush(out, cx);
         Ok(Step::Done)
     }
