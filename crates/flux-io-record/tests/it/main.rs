@@ -1,0 +1,10 @@
+//! Black-box tests of records: JSON against serde_json, the decoders under every split, the bad
+//! inputs with their exact errors, and the operations.
+
+mod column;
+mod csv;
+mod edit;
+mod golden;
+mod json;
+mod ndjson;
+mod split;
