@@ -7,6 +7,7 @@ mod column;
 mod csv;
 mod edit;
 mod golden;
+mod jobs;
 mod json;
 mod ndjson;
 mod split;
