@@ -40,6 +40,7 @@ const CRATES: &[(&str, Rank)] = &[
     ("flux-io-sim", Rank::Part),
     ("flux-io-observe", Rank::Part),
     ("flux-io-connect", Rank::Part),
+    ("flux-io-record", Rank::Part),
     ("flux-io-stack", Rank::Part),
     ("flux-io-derive", Rank::Derive),
     ("flux-io-testkit", Rank::Testkit),

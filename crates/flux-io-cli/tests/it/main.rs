@@ -1,0 +1,32 @@
+//! Black-box tests of the pipeline file: what is accepted, every bad input with its exact message,
+//! and the published schema.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests")]
+
+mod broken;
+mod catalogue;
+mod examples;
+mod golden;
+mod schema;
+
+use flux_io_cli::config::{Checks, Pipeline, Problems, parse};
+
+/// Reads a file with two environment variables set.
+pub(crate) fn read(bytes: &[u8]) -> Result<Pipeline, Problems> {
+    let env = |name: &str| match name {
+        "WORKERS" => Some("2".to_owned()),
+        "WORDS" => Some("many".to_owned()),
+        _ => None,
+    };
+    parse("pipeline.toml", bytes, &env, checks())
+}
+
+/// Stand-ins for the record's languages: a bang is wrong wherever it stands.
+fn checks() -> Checks {
+    fn no_bang(text: &str) -> Result<(), (usize, String)> {
+        match text.find('!') {
+            Some(at) => Err((at, "remove the `!`".to_owned())),
+            None => Ok(()),
+        }
+    }
+    Checks { path: no_bang, template: no_bang, filter: no_bang, jq: no_bang }
+}

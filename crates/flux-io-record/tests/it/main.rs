@@ -1,0 +1,13 @@
+//! Black-box tests of records: JSON against serde_json, the decoders under every split, the bad
+//! inputs with their exact errors, and the operations.
+
+#![expect(clippy::unwrap_used, clippy::float_cmp, reason = "helpers of tests; exact numbers")]
+
+mod column;
+mod csv;
+mod edit;
+mod golden;
+mod jobs;
+mod json;
+mod ndjson;
+mod split;
