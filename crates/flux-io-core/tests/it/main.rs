@@ -1,0 +1,16 @@
+//! Black-box tests of the data contracts: what moves, what it carries, how it fails, what is
+//! counted. Engines and the driver have tests of their own.
+#![expect(clippy::unwrap_used, reason = "helpers of tests may panic as tests do")]
+
+mod batches;
+mod columns;
+mod edges;
+mod envelopes;
+mod errors;
+mod graphs;
+mod keys;
+mod kit;
+mod memory;
+mod runs;
+mod shapes;
+mod stages;
