@@ -1,0 +1,6 @@
+//! The facade as its users see it: one pipeline on every engine, stopped, inspected, extended.
+
+mod accumulating;
+mod control;
+mod extending;
+mod parity;
