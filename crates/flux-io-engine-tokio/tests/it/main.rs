@@ -1,0 +1,3 @@
+//! The tokio engine against the laws of engines.
+
+mod laws;
