@@ -17,7 +17,7 @@ use std::time::SystemTime;
 use timers::Timers;
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::Semaphore;
-use tokio::task::JoinSet;
+use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::Instant;
 
 /// Blocking jobs (file reads and writes) that run at the same time.
@@ -48,8 +48,8 @@ impl TokioEngine {
         let host: Arc<TokioHost> = Arc::new(TokioHost::new());
         let dyn_host: Arc<dyn Host> = Arc::<TokioHost>::clone(&host);
         let (tasks, mut collector) = tasks(plan, &dyn_host, &options);
-        let mut guard = AbortOnDrop { handle: options.handle.clone(), armed: true };
-        let timer = tokio::spawn(Arc::clone(&host.timers).drive());
+        let timers = tokio::spawn(Arc::clone(&host.timers).drive()).abort_handle();
+        let mut guard = AbortOnDrop { handle: options.handle.clone(), timers, armed: true };
         let mut set = JoinSet::new();
         for t in tasks {
             set.spawn(t);
@@ -60,7 +60,6 @@ impl TokioEngine {
                 Err(e) => collector.lost("a task of the run", e.to_string()),
             }
         }
-        timer.abort();
         guard.armed = false;
         collector.finish("tokio")
     }
@@ -84,14 +83,16 @@ impl TokioEngine {
     }
 }
 
-/// Aborts the run when its future is dropped half-way.
+/// Ends the timer task with the run, and aborts the run when its future is dropped half-way.
 struct AbortOnDrop {
     handle: RunHandle,
+    timers: AbortHandle,
     armed: bool,
 }
 
 impl Drop for AbortOnDrop {
     fn drop(&mut self) {
+        self.timers.abort();
         if self.armed {
             self.handle.stop(StopMode::Abort);
         }

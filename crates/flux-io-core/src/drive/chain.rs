@@ -110,7 +110,7 @@ impl<'env> Chain<'env> {
                 }
             }
             Input::Control(c) => Parcel::Control(c),
-            Input::InputEnd(_) => return Ok(()),
+            Input::Ended(_) => return Ok(()),
         };
         let control = if let Parcel::Control(c) = parcel { Some(c) } else { None };
         let spare = self.tail.deliver(0, parcel, &self.run, self.slot, &mut self.now).await?;

@@ -265,7 +265,7 @@ impl EdgesHead {
         if self.units[unit].live == 0 && self.units.len() > 1 {
             let port = self.units[unit].port;
             if !self.units.iter().any(|u| u.port == port && u.live > 0) {
-                self.queue.push_back(Input::InputEnd(port));
+                self.queue.push_back(Input::Ended(port));
             }
         }
         self.advance();

@@ -19,7 +19,7 @@ pub(super) enum Input {
     Batch(usize, AnyBatch),
     Control(Control),
     /// One of several inputs ended.
-    InputEnd(usize),
+    Ended(usize),
 }
 
 impl Input {
@@ -131,7 +131,7 @@ impl<'env> Link<'env> {
                 self.call(now, |n, outs, cx| n.on_batch(port, b, outs, cx))
             }
             Input::Control(c) => self.control(*c, now, run),
-            Input::InputEnd(port) => {
+            Input::Ended(port) => {
                 let port = *port;
                 self.call(now, |n, outs, cx| n.on_input_end(port, outs, cx))
             }
@@ -350,7 +350,7 @@ impl<'env> Link<'env> {
                 self.swallowed = Some(c).filter(|_| self.outs.is_empty());
                 None
             }
-            Input::InputEnd(_) => None,
+            Input::Ended(_) => None,
         }
     }
 

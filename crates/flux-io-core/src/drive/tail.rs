@@ -216,7 +216,11 @@ async fn guarded<T>(
 /// Waits until a moment; an abort ends the wait.
 async fn pause(at: Moment, run: &Shared, slot: usize) -> Result<(), Halt> {
     let sleep = Sleep::until(&run.host, at);
-    guarded(async move { Ok(sleep.await) }, run, slot).await.map(|_| ())
+    let slept = async move {
+        sleep.await;
+        Ok(())
+    };
+    guarded(slept, run, slot).await.map(|_| ())
 }
 
 /// The two halves of a commit.

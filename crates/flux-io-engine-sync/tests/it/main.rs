@@ -1,3 +1,4 @@
-//! The sync engine against the laws of engines.
+//! The sync engine against the laws of engines, plain and under seeds.
 
 mod laws;
+mod seeds;

@@ -80,7 +80,7 @@ impl Faults {
     }
 
     /// The number of the call that begins now, and its fault.
-    pub fn next(&mut self) -> (u32, Option<Fault>) {
+    pub fn begin(&mut self) -> (u32, Option<Fault>) {
         let call = self.calls;
         self.calls += 1;
         (call, self.by_call.get(&call).copied().or(self.always))

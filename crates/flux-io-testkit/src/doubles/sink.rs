@@ -177,7 +177,7 @@ impl<S: Sink> Sink for FlakySink<S> {
     type Col = S::Col;
 
     async fn write(&mut self, batch: &mut Batch<S::Col>, cx: &IoCx) -> Result<(), StageError> {
-        let (call, fault) = self.writes.next();
+        let (call, fault) = self.writes.begin();
         if let Some(f) = fault {
             if let Fault::After(n) = f {
                 let mut head = Batch::of(front(batch, n));
@@ -193,7 +193,7 @@ impl<S: Sink> Sink for FlakySink<S> {
     }
 
     async fn close(&mut self, cx: &IoCx) -> Result<(), StageError> {
-        let (call, fault) = self.closes.next();
+        let (call, fault) = self.closes.begin();
         if let Some(f) = fault {
             f.strike("sink close", call).await?;
         }
@@ -205,7 +205,7 @@ impl<S: Sink> Sink for FlakySink<S> {
     }
 
     async fn prepare(&mut self, epoch: Epoch, cx: &IoCx) -> Result<(), StageError> {
-        let (call, fault) = self.prepares.next();
+        let (call, fault) = self.prepares.begin();
         if let Some(f) = fault {
             f.strike("sink prepare", call).await?;
         }
@@ -213,7 +213,7 @@ impl<S: Sink> Sink for FlakySink<S> {
     }
 
     async fn commit(&mut self, epoch: Epoch, cx: &IoCx) -> Result<(), StageError> {
-        let (call, fault) = self.commits.next();
+        let (call, fault) = self.commits.begin();
         if let Some(f) = fault {
             f.strike("sink commit", call).await?;
         }

@@ -93,7 +93,7 @@ impl<S: Source> Source for FlakySource<S> {
     type Col = S::Col;
 
     async fn fill(&mut self, out: &mut Batch<S::Col>, cx: &IoCx) -> Result<Filled, StageError> {
-        let (call, fault) = self.faults.next();
+        let (call, fault) = self.faults.begin();
         match fault {
             Some(Fault::After(_)) => {
                 let filled = self.inner.fill(out, cx).await?;

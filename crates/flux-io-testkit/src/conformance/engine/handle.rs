@@ -6,8 +6,8 @@ use crate::doubles::{
 };
 use crate::plans::HandPlan;
 use flux_io_core::{
-    Batch, Command, DeadCause, Engine, ErrorRecord, Out, Phase, RunHandle, Stage, StageCx,
-    StageError, Step,
+    Batch, Command, DeadCause, Engine, ErrorRecord, IoCx, Out, Phase, RunHandle, Sink, Stage,
+    StageCx, StageError, Step,
 };
 use std::sync::Arc;
 
@@ -93,6 +93,25 @@ pub fn a_command_sent_before_the_run_is_served(engine: &dyn Engine) {
     }
 }
 
+/// Opens a gate with the second row.
+struct Opens {
+    inner: CollectSink<u64>,
+    gate: Gate,
+    rows: usize,
+}
+
+impl Sink for Opens {
+    type Col = Vec<u64>;
+
+    async fn write(&mut self, batch: &mut Batch<Vec<u64>>, cx: &IoCx) -> Result<(), StageError> {
+        self.rows += batch.len();
+        if self.rows >= 2 {
+            self.gate.open();
+        }
+        self.inner.write(batch, cx).await
+    }
+}
+
 /// `inspect` knows every stage that has started, source and sink too, with what they counted, and
 /// answers `None` for a name the plan does not have (B59).
 pub fn b059_inspect_knows_stages_and_no_others(engine: &dyn Engine) {
@@ -108,29 +127,20 @@ pub fn b059_inspect_knows_stages_and_no_others(engine: &dyn Engine) {
             })
         };
         let arrived = Gate::new();
-        let opens = arrived.clone();
         let lines: Vec<Line<u64>> = vec![
             look(&handle),
             Line::Row(1),
             Line::Row(2),
             Line::Cut,
             Line::Gate(arrived.clone()),
-            // Two waits: whoever is asked answers before it waits again.
-            Line::Until(flux_io_core::Moment(3_000_000)),
+            // A wait: whoever is asked answers before it waits.
+            Line::Yield,
             look(&handle),
         ];
         let (sink, _) = CollectSink::<u64>::new();
         let plan = HandPlan::from("in", ScriptSource::<u64>::new(lines))
-            .then(
-                "pass",
-                by_row(move |r, out| {
-                    if r == 2 {
-                        opens.open();
-                    }
-                    out.push(r);
-                }),
-            )
-            .into("out", sink);
+            .then("pass", by_row(|r, out| out.push(r)))
+            .into("out", Opens { inner: sink, gate: arrived, rows: 0 });
         completed(&engine.run_plan(plan.plan(), options));
         let looks = seen.take();
         assert_eq!(looks.len(), 2);

@@ -118,7 +118,8 @@ macro_rules! with_engine_laws {
                 a_timer_fires_once_and_not_early,
                 the_earliest_deadline_counts,
                 a_withdrawn_timer_never_fires,
-                timers_fire_while_a_source_waits;
+                timers_fire_while_a_source_waits,
+                a_timer_waits_for_room;
             handle:
                 a_command_reaches_every_shard,
                 a_command_sent_before_the_run_is_served,

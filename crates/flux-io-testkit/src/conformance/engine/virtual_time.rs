@@ -54,7 +54,7 @@ pub fn b029_timers_fire_at_their_moment(engine: &dyn Engine) {
             Line::Cut,
             Line::Until(at(1_500)),
         ];
-        let fired = ring(engine, options, lines);
+        let fired = ring(engine, options, |_| lines);
         assert_eq!(fired, [(at(30), at(30)), (at(1_000), at(1_000))]);
     }
 }
