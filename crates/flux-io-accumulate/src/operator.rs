@@ -346,6 +346,9 @@ impl<C: Column, KO: KeyOf<C>, A: Accumulate<C, Key = KO::Key>> Accumulator<C, KO
     /// Takes over the time, and fires what it made due.
     fn begin(&mut self, cx: &StageCx<'_>) {
         self.now = self.now.max(cx.now());
+        if self.table.rest(&mut self.purse) {
+            self.forget_deadlines();
+        }
         self.collect_clock();
     }
 

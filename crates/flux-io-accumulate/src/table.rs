@@ -137,12 +137,20 @@ pub(crate) struct Table<K, S> {
     newest: u32,
     /// Bytes charged a slot, beside the index.
     slot_bytes: u64,
+    /// Most keys open at once since the table was last empty.
+    peak: usize,
+    /// Calls since then without a key.
+    idle: u32,
 }
 
 /// Slots made at first.
 const FIRST: usize = 16;
 /// Slots that are worth giving back when no key is open.
 const WORTH: usize = 4096;
+/// Calls that an empty table of a busy operator is kept for. Where keys come and go in waves (all
+/// of an hour, then all of the next), the next wave finds its memory there instead of growing anew
+/// from nothing; measured in docs/benchmarks.md, W5.
+const KEPT: u32 = 64;
 
 impl<K, S> Table<K, S> {
     /// An empty table; `extra` bytes a slot are charged for what stands beside it (timers).
@@ -162,6 +170,8 @@ impl<K, S> Table<K, S> {
             oldest: NONE,
             newest: NONE,
             slot_bytes,
+            peak: 0,
+            idle: 0,
         }
     }
 
@@ -246,12 +256,30 @@ impl<K, S> Table<K, S> {
         self.charged_slots() * self.slot_bytes + self.index.capacity() as u64 * CELL
     }
 
-    /// Gives the memory of an empty table back, when it is worth it. Returns whether it did: slots
-    /// and lives begin anew.
+    /// The last key has left: gives the memory back, unless it is little, or more than a quarter of
+    /// the slots were open at once since the table was last empty: then it is kept for a while (see
+    /// [`Table::rest`]). Returns whether it did: slots and lives begin anew.
     pub(crate) fn shrink(&mut self, purse: &mut Purse) -> bool {
         if self.len > 0 || self.heads.len() < WORTH {
             return false;
         }
+        let used = std::mem::take(&mut self.peak);
+        self.idle = 0;
+        used * 4 <= self.heads.len() && self.free_all(purse)
+    }
+
+    /// A call begins. Gives the memory back when no key was open for many calls. Returns whether it
+    /// did.
+    #[inline]
+    pub(crate) fn rest(&mut self, purse: &mut Purse) -> bool {
+        if self.len > 0 || self.heads.len() < WORTH {
+            return false;
+        }
+        self.idle += 1;
+        self.idle > KEPT && self.free_all(purse)
+    }
+
+    fn free_all(&mut self, purse: &mut Purse) -> bool {
         purse.release(self.fixed_bytes());
         let fresh = Self::new(self.with_tails, self.seed, 0);
         *self = Self { slot_bytes: self.slot_bytes, ..fresh };
@@ -277,6 +305,7 @@ impl<K, S> Table<K, S> {
         head.tag = tag;
         self.index.insert(tag, slot);
         self.len += 1;
+        self.peak = self.peak.max(self.len);
         slot
     }
 
@@ -382,13 +411,31 @@ mod tests {
         let mut t = table(WORTH as u32);
         let mut purse = Purse::default();
         assert!(purse.charge(t.fixed_bytes()));
-        assert!(!t.shrink(&mut purse));
+        assert!(!t.shrink(&mut purse) && !t.rest(&mut purse));
         for s in 0..WORTH as u32 {
             t.unlink(s);
             _ = t.close(s);
         }
+        assert!(!t.shrink(&mut purse), "the next wave may need it");
+        let rests = (0..=KEPT).position(|_| t.rest(&mut purse));
+        assert_eq!((rests, purse.used(), t.len()), (Some(KEPT as usize), 0, 0));
+        assert_eq!(t.heads.capacity(), 0);
+    }
+
+    #[test]
+    fn a_table_that_has_become_too_large_gives_its_memory_back_at_once() {
+        let mut t = table(WORTH as u32);
+        let mut purse = Purse::default();
+        assert!(purse.charge(t.fixed_bytes()));
+        for s in 0..WORTH as u32 {
+            t.unlink(s);
+            _ = t.close(s);
+        }
+        assert!(!t.shrink(&mut purse));
+        let slot = t.open(t.tag(1), 1, || ());
+        _ = t.close(slot);
         assert!(t.shrink(&mut purse));
-        assert_eq!((purse.used(), t.len(), t.heads.capacity()), (0, 0, 0));
+        assert_eq!((purse.used(), t.heads.capacity()), (0, 0));
     }
 
     /// Row 122.

@@ -214,12 +214,17 @@ impl<C: Column, KO: KeyOf<C>, A: Accumulate<C, Key = KO::Key>> Accumulator<C, KO
         self.tombs.insert(tomb, &mut self.purse);
     }
 
+    /// The table began anew, so all deadlines are of keys that have left.
+    pub(super) fn forget_deadlines(&mut self) {
+        self.events.clear();
+        self.clocks.clear();
+    }
+
     /// Dead keys free their memory: deadlines of keys that have left, and the whole table when no
     /// key is open.
     fn give_back(&mut self) {
         if self.table.len() == 0 && self.table.shrink(&mut self.purse) {
-            self.events.clear();
-            self.clocks.clear();
+            self.forget_deadlines();
             return;
         }
         let heads = &self.table.heads;
