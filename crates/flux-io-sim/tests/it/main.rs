@@ -2,8 +2,8 @@
 
 mod canary;
 mod chaos;
-mod determinism;
 mod clock;
+mod determinism;
 mod exhaustive;
 mod order;
 mod parts;
