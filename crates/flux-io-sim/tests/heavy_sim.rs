@@ -31,3 +31,26 @@ fn many_seeds_twice() {
         assert!(*n >= 200 || *f == Fault::LateJob, "{} too seldom\n{stats}", f.as_str());
     }
 }
+
+/// Long runs: about 10,000 items each.
+#[test]
+fn long_runs() {
+    let on_error = OnError::Retry { retry: Retry::default(), then: GiveUp::Fail };
+    let recipe = Recipe { wait: true, on_error, ..Recipe::plain(20_000) };
+    let faults = Faults::harmless().with(Fault::TransientFill).with(Fault::PartialWrite);
+    let stats = simulate(|s| assembly(s, recipe)).faults(faults).seeds(300).check(nothing_lost);
+    println!("{stats}");
+    assert!(stats.items >= 8_000 * stats.runs, "{stats}");
+}
+
+/// Every fault there is: each run ends, and what it counted adds up.
+#[test]
+fn every_fault_at_once() {
+    let recipe = Recipe { wait: true, ..Recipe::plain(300) };
+    let stats =
+        simulate(|s| assembly(s, recipe)).faults(Faults::all()).seeds(40_000).check(|_, _| Ok(()));
+    println!("{stats}");
+    for f in [Fault::Abort, Fault::Drain, Fault::Panic, Fault::FailFill, Fault::FailWrite] {
+        assert!(stats.seeds_with(f) >= 1_000, "{} too seldom\n{stats}", f.as_str());
+    }
+}

@@ -7,14 +7,14 @@ use std::sync::atomic::{AtomicU32, Ordering};
 #[test]
 fn every_seed_is_the_same_run_twice() {
     let recipe = Recipe { wait: true, ..Recipe::plain(200) };
-    simulate(|s| assembly(s, recipe)).seeds(500).twice().check(nothing_lost);
+    simulate(|s| assembly(s, recipe)).seeds(200).twice().check(nothing_lost);
 }
 
 /// Faults of every kind, so nothing is asked of the outcome but that it comes twice.
 #[test]
 fn runs_that_fail_are_the_same_run_twice() {
     let recipe = Recipe { wait: true, ..Recipe::plain(100) };
-    simulate(|s| assembly(s, recipe)).faults(Faults::all()).seeds(500).twice().check(|_, _| Ok(()));
+    simulate(|s| assembly(s, recipe)).faults(Faults::all()).seeds(200).twice().check(|_, _| Ok(()));
 }
 
 #[test]
