@@ -3,4 +3,5 @@
 mod accumulating;
 mod control;
 mod extending;
+mod faults;
 mod parity;
