@@ -25,3 +25,8 @@ pub use flux_io_connect as connect;
 pub use flux_io_connect::{sink, source};
 
 pub use engine::RunError;
+
+/// The example of the project's front page is compiled and run with the doctests.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct Readme;

@@ -23,8 +23,10 @@ fn main() -> Result<(), StageError> {
     let mut outcomes = orders.feed_keyed(Batch::of(feed), &key)?;
     outcomes.extend(orders.end()?);
     for o in &outcomes {
-        let (status, missing) = (if o.is_complete() { "complete" } else { "partial" }, o.headers());
-        println!("{} {status} without {:?}", o.key(), missing.missing_vars());
+        match o.is_complete() {
+            true => println!("{} complete", o.key()),
+            false => println!("{} partial without {}", o.key(), o.headers().missing_vars()),
+        }
     }
     Ok(())
 }
