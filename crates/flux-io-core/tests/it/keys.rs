@@ -171,7 +171,7 @@ fn ways_to_find_a_key_agree() {
     assert!(!by_str.is(&names[1], &String::new()));
 }
 
-/// Row 131. A key says how many heap bytes it holds; a pair holds those of both.
+/// Row 153. A key says how many heap bytes it holds; a pair holds those of both.
 #[test]
 fn keys_say_what_they_hold() {
     let (a, b) = (String::with_capacity(10), vec![0u8; 3]);
