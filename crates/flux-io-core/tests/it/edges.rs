@@ -83,7 +83,8 @@ fn flat(s: Slot, to: &mut Vec<Item>) -> Option<AnyBatch> {
         to.push(Item::Batch(b.get::<Vec<u64>>().unwrap().col.clone(), mark));
     }
     let c = s.controls;
-    let quarantined = c.quarantined.map(|q| if q { Control::Quarantined } else { Control::Resumed });
+    let quarantined =
+        c.quarantined.map(|q| if q { Control::Quarantined } else { Control::Resumed });
     let controls = [
         c.idle.then_some(Control::Idle),
         quarantined,

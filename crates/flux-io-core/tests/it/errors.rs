@@ -34,7 +34,10 @@ fn b108_one_record_keeps_what_was_known() {
     assert_eq!(letter.original, "row");
     let r = &letter.record;
     assert!(matches!(r.original, Original::None), "the item stands beside the record");
-    assert_eq!((r.stage, r.source, r.seq, r.cause), (StageId(3), SourceId(1), 42, DeadCause::Conflict));
+    assert_eq!(
+        (r.stage, r.source, r.seq, r.cause),
+        (StageId(3), SourceId(1), 42, DeadCause::Conflict)
+    );
     assert_eq!((r.stage_name.as_str(), r.what.as_str()), ("accumulate", "two limits"));
     assert_eq!((r.key.as_deref(), r.items, r.attempts), (Some(&b"customer"[..]), 2, 3));
     assert_eq!(r.context.as_ref().unwrap().header("correlation-id"), Some("c-1"));
@@ -88,7 +91,8 @@ impl Stage for Refuse {
 fn correlation_headers_reach_the_record() {
     let mut b = Batch::of(vec![10, 11]);
     b.meta.context = Some(Arc::new(Context::default().with_header("correlation-id", "all")));
-    b.meta.exceptional = vec![(1, Arc::new(Context::default().with_header("correlation-id", "own")))];
+    b.meta.exceptional =
+        vec![(1, Arc::new(Context::default().with_header("correlation-id", "own")))];
     let mut hand = ByHand::new(Refuse);
     assert!(hand.feed(b).unwrap().is_empty());
     let dead = hand.take_dead();
@@ -233,13 +237,21 @@ fn backoff_follows_its_table() {
     assert_eq!(full.delay(2, u32::MAX), Duration::ZERO, "beyond 100 percent is 100");
     let flat = Retry { factor: 0, ..r };
     assert_eq!(flat.delay(7, 0), r.first, "a factor below 1 is 1");
-    check(181, &(1..40u32, any::<u32>(), 0..=100u32, 1..5u32), |(attempt, unit, jitter, factor)| {
-        let r = Retry { jitter_percent: jitter, factor, ..r };
-        let (most, some) = (r.delay(attempt, 0), r.delay(attempt, unit));
-        assert!(some <= most && most <= r.longest);
-        assert!(some >= most.mul_f64(f64::from(100 - jitter) / 100.0).saturating_sub(Duration::from_nanos(1)));
-        assert!(r.delay(attempt + 1, 0) >= most, "never shorter than the one before");
-    });
+    check(
+        181,
+        &(1..40u32, any::<u32>(), 0..=100u32, 1..5u32),
+        |(attempt, unit, jitter, factor)| {
+            let r = Retry { jitter_percent: jitter, factor, ..r };
+            let (most, some) = (r.delay(attempt, 0), r.delay(attempt, unit));
+            assert!(some <= most && most <= r.longest);
+            assert!(
+                some >= most
+                    .mul_f64(f64::from(100 - jitter) / 100.0)
+                    .saturating_sub(Duration::from_nanos(1))
+            );
+            assert!(r.delay(attempt + 1, 0) >= most, "never shorter than the one before");
+        },
+    );
     let huge = Retry { first: Duration::MAX, longest: Duration::MAX, ..r };
     assert!(huge.delay(3, 7) > Duration::from_secs(u64::from(u32::MAX)), "no overflow");
 }

@@ -37,7 +37,10 @@ fn graph() -> Graph {
 #[test]
 fn identities_are_typed() {
     assert_ne!(std::any::TypeId::of::<StageId>(), std::any::TypeId::of::<SourceId>());
-    assert_eq!((StageId(3).to_string(), SourceId(3).to_string()), ("stage 3".into(), "source 3".into()));
+    assert_eq!(
+        (StageId(3).to_string(), SourceId(3).to_string()),
+        ("stage 3".into(), "source 3".into())
+    );
     assert!(StageId(1) < StageId(2));
     assert_eq!(graph().find("sum"), Some(1));
     assert_eq!(graph().find("none"), None);

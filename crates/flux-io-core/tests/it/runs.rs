@@ -1,7 +1,7 @@
 //! Options, handles and reports of runs.
 
 use flux_io_core::{
-    Class, Counts, DeadCause, Ended, EdgeReport, EdgeStats, Epoch, ErrorRecord, Gauge, Ledger,
+    Class, Counts, DeadCause, EdgeReport, EdgeStats, Ended, Epoch, ErrorRecord, Gauge, Ledger,
     Observer, Phase, RunFailure, RunHandle, RunOptions, RunReport, SnapshotStore, StageError,
     StageState, StopMode, chain,
 };
