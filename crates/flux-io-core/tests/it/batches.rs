@@ -2,7 +2,7 @@
 
 use crate::kit::check;
 use flux_io_core::{
-    AnyBatch, Batch, BATCH_BYTES, ColumnType, Context, Control, Cost, Mark, Meta, Outbox, Parcel,
+    AnyBatch, BATCH_BYTES, Batch, ColumnType, Context, Control, Cost, Mark, Meta, Outbox, Parcel,
     Seq, SourceId, Timestamp, UNKEYED, Uniform, WindowBounds, WrongColumn, push_mark,
 };
 use proptest::collection::vec;
@@ -100,7 +100,9 @@ fn told(b: &Batch<Vec<u32>>, i: usize) -> Told {
 fn well_formed(b: &Batch<Vec<u32>>) {
     let (n, m) = (b.len(), &b.meta);
     assert!(m.hash.is_empty() || m.hash.len() == n);
-    assert!(matches!(&m.time, Uniform::All(_)) || matches!(&m.time, Uniform::Rows(v) if v.len() == n));
+    assert!(
+        matches!(&m.time, Uniform::All(_)) || matches!(&m.time, Uniform::Rows(v) if v.len() == n)
+    );
     assert!(m.marks.windows(2).all(|w| w[0].at < w[1].at && w[0].watermark < w[1].watermark));
     assert!(m.marks.iter().all(|k| k.at as usize <= n));
     assert!(m.exceptional.windows(2).all(|w| w[0].0 < w[1].0));
@@ -182,7 +184,10 @@ fn correlation_headers_follow_their_row() {
     let mut to = Meta::default();
     to.select(&from, Some(vec![0, 2, 3]));
     assert!(Arc::ptr_eq(to.context_at(1).unwrap(), &own), "shared, not copied");
-    assert_eq!(to.envelope(1, Cost::default()).context.unwrap().header("correlation-id"), Some("c-2"));
+    assert_eq!(
+        to.envelope(1, Cost::default()).context.unwrap().header("correlation-id"),
+        Some("c-2")
+    );
     assert_eq!(to.context_at(0).unwrap().header("correlation-id"), None);
     to.select(&from, Some(vec![0, 1]));
     assert!(to.exceptional.is_empty());
@@ -214,7 +219,10 @@ fn a_batch_knows_its_size_and_window() {
     b.col.extend([1, 2, 3]);
     b.mark(Timestamp(1));
     b.mark(Timestamp(2));
-    assert_eq!(b.meta.marks.iter().map(|m| (m.at, m.watermark.0)).collect::<Vec<_>>(), [(0, 1), (3, 2)]);
+    assert_eq!(
+        b.meta.marks.iter().map(|m| (m.at, m.watermark.0)).collect::<Vec<_>>(),
+        [(0, 1), (3, 2)]
+    );
     let window = WindowBounds { start: Timestamp(0), end: Timestamp(10) };
     b.meta.window = Some(window);
     let (rows, marks) = (b.col.capacity(), b.meta.marks.capacity());

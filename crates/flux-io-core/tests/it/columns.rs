@@ -106,7 +106,13 @@ fn runs_are_taken_from_the_front() {
 fn byte_rows_are_written_in_place() {
     let mut c = ByteColumn::default();
     c.push(b"ab");
-    assert_eq!(c.push_with(|buf| { buf.extend_from_slice(b"cde"); 5 }), 5);
+    assert_eq!(
+        c.push_with(|buf| {
+            buf.extend_from_slice(b"cde");
+            5
+        }),
+        5
+    );
     c.push(b"");
     c.row_mut(1)[0] = b'C';
     assert_eq!(c.iter().collect::<Vec<_>>(), [&b"ab"[..], b"Cde", b""]);

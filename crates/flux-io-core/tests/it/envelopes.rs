@@ -53,7 +53,8 @@ fn cost_is_on_every_envelope() {
 /// Row 1. Of repeated headers and attributes the last one counts, and order is kept.
 #[test]
 fn the_last_header_wins() {
-    let mut c = Context::default().with_header("a", "1").with_header("b", "2").with_header("a", "3");
+    let mut c =
+        Context::default().with_header("a", "1").with_header("b", "2").with_header("a", "3");
     assert_eq!(c.header("a"), Some("3"));
     assert_eq!(c.header("b"), Some("2"));
     assert_eq!(c.header("A"), None);
@@ -168,8 +169,12 @@ fn a_batch_is_read_as_envelopes() {
     b.meta.exceptional = vec![(1, own)];
     b.meta.marks = vec![Mark { at: 1, watermark: Timestamp(1) }];
     let cost = Cost { bytes: 1, cpu_hint: 1 };
-    let stream: Vec<_> =
-        b.col.iter().enumerate().map(|(i, &p)| Envelope::new(p, b.meta.envelope(i, cost))).collect();
+    let stream: Vec<_> = b
+        .col
+        .iter()
+        .enumerate()
+        .map(|(i, &p)| Envelope::new(p, b.meta.envelope(i, cost)))
+        .collect();
     let seen: Vec<_> = stream
         .iter()
         .map(|e| {

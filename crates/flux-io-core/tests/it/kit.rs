@@ -4,7 +4,8 @@ use flux_io_core::{Batch, ByHand, Out, Stage, StageCx, StageError, Step};
 use proptest::strategy::Strategy;
 use proptest::test_runner::{Config, RngSeed, TestRunner};
 
-/// Runs a property over 256 values of `strategy`, the same ones every time.
+/// Runs a property over 256 values of `strategy`, the same ones every time. A failing `assert!` is
+/// caught and shrunk.
 pub(crate) fn check<S: Strategy>(seed: u64, strategy: &S, test: impl Fn(S::Value)) {
     let config = Config {
         cases: 256,
@@ -21,7 +22,7 @@ pub(crate) fn check<S: Strategy>(seed: u64, strategy: &S, test: impl Fn(S::Value
     }
 }
 
-/// The laws are checked by `assert!`, which proptest catches and shrinks like its own.
+/// A stage that only calls a function with its context.
 struct Call<F, R>(F, Option<R>);
 
 impl<F: FnMut(&mut StageCx<'_>) -> R + Send, R: Send> Stage for Call<F, R> {
