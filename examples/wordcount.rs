@@ -4,9 +4,8 @@
 //! each word stays open until the input ends and leaves then, as a partial result with reason
 //! `end`.
 //!
-//! A copy of a fragment is a duplicate and does not count, so something must tell a word that
-//! stands twice from a word that was sent twice. The words of one line have no sequence numbers of
-//! their own behind `flat_map`; each therefore carries its number, and `identity_by` names it.
+//! A requirement that names no variable tells fragments apart by source and sequence number; rows
+//! made by `flat_map` have numbers of their own, so a word that stands twice counts twice.
 //!
 //! `cargo run --release --example wordcount -- FILE`, or `... -- - < FILE` for standard input;
 //! without an argument it counts a text of its own. Batch size and engine change the speed, never
@@ -45,9 +44,6 @@ What the river carries, the sea keeps; what the sea keeps, the rain forgets.
 A boat without a name waits for the river, and the river waits for the rain.
 Count the words, said the rain, and the river began with the first.";
 
-/// A word, and its number in the text.
-type Word = (u64, String);
-
 /// The words of a line, in lower case, without what stands around them.
 fn words(line: &[u8]) -> Vec<String> {
     let text = String::from_utf8_lossy(line).to_lowercase();
@@ -61,21 +57,15 @@ fn pipeline(
     workers: u32,
     counts: impl Sink<Col = Vec<Outcome<String, u64>>> + 'static,
 ) -> impl Runnable<'static> {
-    let mut words_before = 0;
     Pipeline::new()
         .source("text", text)
         .map_rows("words", words)
-        .flat_map("word", move |words: Vec<String>| {
-            let first = words_before;
-            words_before += words.len() as u64;
-            (first..).zip(words)
-        })
-        .key_by_str("by word", |(_, word): &Word| word)
+        .flat_map("word", |words: Vec<String>| words)
+        .key_by_str("by word", |word: &String| word)
         .accumulate("count", |policy| {
             policy
                 .require(Require::count(u32::MAX))
-                .identity_by(|(number, _): &Word| *number)
-                .merge(|count: &mut u64, _word: &mut Word| *count += 1)
+                .merge(|count: &mut u64, _word: &mut String| *count += 1)
         })
         .parallel(workers)
         .sink("counts", counts)

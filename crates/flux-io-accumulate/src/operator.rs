@@ -97,7 +97,28 @@ impl<C, KO, A> Blueprint<C, KO, A> {
     /// The policy, word by word, for the plan.
     #[must_use]
     pub fn describe(&self) -> AccumulationDescriptor {
-        self.policy.describe()
+        let mut said = self.policy.describe();
+        if self.exact_seq() {
+            said.policy.insert("identity".to_owned(), format!("{:?}", Identity::SourceSeq));
+        }
+        said
+    }
+
+    /// Whether fragments are told apart by source and sequence number, because the policy says so or
+    /// because its requirement names no variables. The stages before it must then keep the numbers
+    /// exact ([`flux_io_core::Hints::exact_seq`]).
+    #[must_use]
+    pub fn exact_seq(&self) -> bool {
+        identity_of(&self.policy, &self.need) == Identity::SourceSeq
+    }
+}
+
+/// What tells fragments of a key apart: variables, unless the requirement names none.
+fn identity_of(p: &Policy, need: &Need) -> Identity {
+    if need.names_variables() || p.identity == Identity::Id {
+        p.identity
+    } else {
+        Identity::SourceSeq
     }
 }
 
@@ -128,11 +149,7 @@ struct Traits {
 impl Traits {
     fn of(p: &Policy, need: &Need, budget: bool) -> Self {
         let nanos = |d: std::time::Duration| u64::try_from(d.as_nanos()).unwrap_or(u64::MAX);
-        let identity = if need.names_variables() || p.identity == Identity::Id {
-            p.identity
-        } else {
-            Identity::SourceSeq
-        };
+        let identity = identity_of(p, need);
         let limits = p.max_bytes.is_some() || p.max_items.is_some() || budget;
         let lru = (limits || p.max_keys.is_some()) && matches!(p.on_limit, OnLimit::Evict(_));
         let key_limits = p.max_key_items.is_some() || p.max_key_bytes.is_some();

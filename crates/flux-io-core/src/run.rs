@@ -10,7 +10,7 @@ use crate::plan::ExecutionPlan;
 use crate::stage::Counts;
 use crate::sync::{Arc, AtomicBool, AtomicU8, AtomicU64, Mutex, Ordering, lock};
 use crate::time::Moment;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
 use std::task::{Context, Waker};
 use std::time::Duration;
@@ -180,7 +180,7 @@ struct HandleInner {
     done_epoch: AtomicU64,
     drain: Mutex<Drain>,
     wakers: Mutex<Vec<Option<Waker>>>,
-    commands: Mutex<Vec<(String, Command)>>,
+    commands: Mutex<Commands>,
     states: Mutex<BTreeMap<(String, u32), StageState>>,
     failure: Mutex<Option<RunFailure>>,
     acks: Mutex<Acks>,
@@ -257,7 +257,7 @@ impl RunHandle {
 
     /// Sends a request to every instance of a stage. Served between batches.
     pub fn command(&self, stage: &str, command: Command) {
-        lock(&self.0.commands).push((stage.to_owned(), command));
+        lock(&self.0.commands).waiting.push_back((stage.to_owned(), command));
         self.notify();
     }
 
@@ -315,11 +315,13 @@ impl RunHandle {
         let slot = g.len() - 1;
         drop(g);
         lock(&self.0.acks).live.insert(slot);
+        lock(&self.0.commands).read.insert(slot, 0);
         slot
     }
 
     /// A task has ended, with its whole input or not. Gives the epoch it was the last to miss in.
     pub(crate) fn leave(&self, slot: usize, clean: bool) -> Option<Whole> {
+        lock(&self.0.commands).leave(slot);
         let mut g = lock(&self.0.acks);
         g.live.remove(&slot);
         g.broken |= !clean;
@@ -409,11 +411,8 @@ impl RunHandle {
         Epoch(self.0.policy.load(Ordering::Acquire))
     }
 
-    pub(crate) fn commands_from(&self, cursor: &mut usize) -> Vec<(String, Command)> {
-        let g = lock(&self.0.commands);
-        let new = g.get(*cursor..).unwrap_or_default().to_vec();
-        *cursor = g.len();
-        new
+    pub(crate) fn commands_for(&self, slot: usize) -> Vec<(String, Command)> {
+        lock(&self.0.commands).take(slot)
     }
 
     pub(crate) fn watched(&self) -> bool {
@@ -445,6 +444,39 @@ impl Acks {
 
 /// The cause under which rows skipped by an error policy are counted.
 pub(crate) const SKIP: &str = crate::accumulate::DropCause::Skip.as_str();
+
+/// Requests that some task has not looked at yet. What every task has read is forgotten, so a
+/// long run with many requests holds few.
+#[derive(Default)]
+struct Commands {
+    waiting: VecDeque<(String, Command)>,
+    /// Requests forgotten so far: the number of the first one that waits.
+    first: usize,
+    /// By task, how many requests it has read.
+    read: BTreeMap<usize, usize>,
+}
+
+impl Commands {
+    fn take(&mut self, slot: usize) -> Vec<(String, Command)> {
+        let seen = self.read.get(&slot).copied().unwrap_or(0).max(self.first);
+        let new = self.waiting.iter().skip(seen - self.first).cloned().collect();
+        self.read.insert(slot, self.first + self.waiting.len());
+        self.forget();
+        new
+    }
+
+    fn leave(&mut self, slot: usize) {
+        self.read.remove(&slot);
+        self.forget();
+    }
+
+    fn forget(&mut self) {
+        let Some(&done) = self.read.values().min() else { return };
+        let n = done.saturating_sub(self.first);
+        self.waiting.drain(..n);
+        self.first += n;
+    }
+}
 
 /// How a stage instance stands.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

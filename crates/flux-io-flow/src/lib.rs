@@ -80,6 +80,6 @@ pub use kernel::Raw;
 pub use keyed::{Keyed, KeyedFlow};
 pub use pipeline::Pipeline;
 pub use port::Port;
-pub use segment::Segment;
+pub use segment::{MADE, Segment};
 pub use stages::{Batching, Disorder};
 pub use validate::{PlanFaults, validate};

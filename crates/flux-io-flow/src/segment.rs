@@ -4,7 +4,8 @@ use crate::drive::{Drive, Operators, Ran};
 use crate::kernel::Kernel;
 use flux_io_core::raw::RowWriter;
 use flux_io_core::{
-    Batch, Column, Counts, Meta, Out, Seq, Stage, StageCx, StageError, Step, Uniform,
+    Batch, Column, Counts, ErrorClass, ErrorKind, Meta, Out, Seq, SourceId, Stage, StageCx,
+    StageError, Step, Uniform,
 };
 use std::fmt;
 use std::marker::PhantomData;
@@ -16,6 +17,9 @@ use std::marker::PhantomData;
 /// when times or contexts differ from row to row, or when the batch has watermark positions. Else
 /// sequence numbers are those of the batch's first row onward, and output batches of several inputs
 /// are joined.
+///
+/// A kernel that adds rows (`flat_map`) numbers them anew, as a source does: the input's numbers
+/// would not tell the rows made of one row apart. Their source is then the segment ([`MADE`]).
 pub struct Segment<C, K> {
     kernel: K,
     ops: Operators,
@@ -27,8 +31,16 @@ pub struct Segment<C, K> {
     from: u64,
     lost: Vec<u32>,
     origins: Vec<u32>,
+    /// The number of the next row made, for kernels that add rows.
+    made: u64,
     column: PhantomData<fn() -> C>,
 }
+
+/// Source numbers from here on are of stages that number the rows they make: this plus the stage's
+/// number in the plan.
+pub const MADE: u32 = 1 << 31;
+/// Rows made by one instance before its numbers would reach those of the next.
+const PER_SHARD: u64 = 1 << 48;
 
 impl<C, K: fmt::Debug> fmt::Debug for Segment<C, K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -61,6 +73,7 @@ impl<C: Column, K: Kernel<C>> Segment<C, K> {
             from: 0,
             lost: Vec::new(),
             origins: Vec::new(),
+            made: 0,
             column: PhantomData,
         }
     }
@@ -133,7 +146,19 @@ impl<C: Column, K: Kernel<C>> Segment<C, K> {
         let to = if matches!(ran, Ok(Ran::All)) { self.at } else { self.at.saturating_sub(1) };
         let rows = std::mem::take(&mut self.origins);
         stamp(&mut batch.meta, &mut input.meta, Some(rows), to);
+        if K::EXPANDS {
+            let rows = batch.len() as u64;
+            self.number(cx, &mut out.batch().meta, rows);
+        }
         ran
+    }
+
+    /// Gives rows made here their numbers.
+    fn number(&mut self, cx: &StageCx<'_>, meta: &mut Meta, rows: u64) {
+        let home = cx.home();
+        meta.source = SourceId(MADE | home.id.0);
+        meta.seq = Seq::Run(u64::from(home.shard) * PER_SHARD + self.made);
+        self.made += rows;
     }
 
     /// Rows whose origin nobody asks for; they join what the open batch holds.
@@ -144,35 +169,43 @@ impl<C: Column, K: Kernel<C>> Segment<C, K> {
         cx: &mut StageCx<'_>,
     ) -> Result<Ran, StageError> {
         let max = out.max_rows();
-        if !joins(out.batch(), &input.meta) || out.batch().len() >= max {
+        let source =
+            if K::EXPANDS { SourceId(MADE | cx.home().id.0) } else { input.meta.source };
+        if !joins(out.batch(), source, &input.meta) || out.batch().len() >= max {
             out.seal();
         }
         let batch = out.batch();
+        let before = batch.len();
         if batch.is_empty() {
             let seq = input.meta.seq.at(self.at as usize);
             batch.meta.select(&input.meta, None);
             batch.meta.seq = Seq::Run(seq);
+            if K::EXPANDS {
+                self.number(cx, &mut batch.meta, 0);
+            }
         }
         let want = if K::EXPANDS { max } else { input.col.rows() + 1 };
         let col = &mut batch.col;
         let (ops, at, lost) = (&self.ops, &mut self.at, &mut self.lost);
         let mut drive = Drive { ops, at, lost, behind: &mut self.behind };
-        drive.run(&mut self.kernel, &mut input.col, &input.meta, cx, |k, c, at| {
+        let ran = drive.run(&mut self.kernel, &mut input.col, &input.meta, cx, |k, c, at| {
             let more = want.min(max - col.len());
             let mut rows = RowWriter::new(col, more);
             k.run(c, at, &mut |_, y| {
                 rows.put(y);
                 rows.rows() < max
             })
-        })
+        });
+        self.made += (batch.len() - before) as u64;
+        ran
     }
 }
 
 /// Whether rows of `meta` may stand in the open batch.
-fn joins<T>(open: &Batch<Vec<T>>, meta: &Meta) -> bool {
+fn joins<T>(open: &Batch<Vec<T>>, source: SourceId, meta: &Meta) -> bool {
     let o = &open.meta;
     open.col.is_empty()
-        || (o.source == meta.source
+        || (o.source == source
             && matches!((&o.time, &meta.time), (Uniform::All(a), Uniform::All(b)) if a == b)
             && o.context == meta.context
             && o.window == meta.window
@@ -241,6 +274,23 @@ impl<C: Column, K: Kernel<C>> Stage for Segment<C, K> {
                 }
             }
         }
+    }
+
+    /// The number of the next row made, for kernels that add rows; else nothing.
+    fn snapshot(&mut self, to: &mut Vec<u8>) -> Result<(), StageError> {
+        if K::EXPANDS {
+            to.extend_from_slice(&self.made.to_le_bytes());
+        }
+        Ok(())
+    }
+
+    fn restore(&mut self, from: &[u8]) -> Result<(), StageError> {
+        let Ok(bytes) = from.try_into() else {
+            let what = format!("a segment's snapshot has 8 bytes, not {}", from.len());
+            return Err(StageError::new(ErrorClass::Catastrophic, ErrorKind::Serialization, what));
+        };
+        self.made = u64::from_le_bytes(bytes);
+        Ok(())
     }
 
     fn counts(&self, each: &mut dyn FnMut(usize, Counts)) {

@@ -28,12 +28,13 @@ pub trait AccumulateExt<'env>: Sized {
         let key = self.key_of();
         match describe(Assembly::new()).blueprint(key) {
             Ok(blueprint) => {
-                let (descriptor, notes) =
-                    (blueprint.describe(), blueprint.policy().schedule_dependent());
+                let notes = blueprint.policy().schedule_dependent();
+                let (descriptor, exact_seq) = (blueprint.describe(), blueprint.exact_seq());
                 let describe = |n: &mut flux_io_core::StageNode| {
                     n.kind = StageKind::Accumulator;
                     n.accumulation = Some(descriptor);
                     n.hints.schedule_dependent = notes;
+                    n.hints.exact_seq = exact_seq;
                 };
                 self.keyed_stage(name, describe, move |_shard| blueprint.make())
             }

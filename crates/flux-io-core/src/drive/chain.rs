@@ -42,7 +42,6 @@ pub(super) struct Chain<'env> {
     broken: Option<RunFailure>,
     alarm: Alarm,
     seen: u64,
-    cursor: usize,
     committed: Option<Epoch>,
     drain_by: Option<Moment>,
 }
@@ -68,7 +67,6 @@ impl<'env> Chain<'env> {
             broken: None,
             alarm: Alarm::new(&run.host),
             seen: 0,
-            cursor: 0,
             committed: None,
             drain_by: None,
         }
@@ -370,7 +368,7 @@ impl<'env> Chain<'env> {
                 self.now = self.run.host.now();
             }
         }
-        for (stage, c) in handle.commands_from(&mut self.cursor) {
+        for (stage, c) in handle.commands_for(self.slot) {
             for i in 0..self.links.len() {
                 if self.links[i].home.name == stage {
                     self.links[i].command(&c, self.now)?;

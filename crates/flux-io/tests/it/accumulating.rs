@@ -102,3 +102,28 @@ fn policy_faults_are_plan_faults() {
     };
     assert!(faults.0.iter().any(|f| f.path.contains(&"assemble".to_owned())), "{faults}");
 }
+
+/// Rows made of one row are fragments of their own: a count behind `flat_map` and `filter` is the same
+/// at every batch size, on one instance and on three. Row 111.
+#[test]
+fn rows_behind_flat_map_are_told_apart() {
+    for batch in [1, 7, 64, 1024] {
+        for shards in [1, 3] {
+            let (collect, got) = sink::collect();
+            let end = Pipeline::new()
+                .source("numbers", source::iter(0..100_u64))
+                .flat_map("thrice", |n| [n, n, n])
+                .filter("not five", |n| *n != 5)
+                .parallel(shards)
+                .key_by("all", |_| 0_u8)
+                .accumulate("count", |p| {
+                    p.require(Require::count(u32::MAX)).merge(|n: &mut u64, _| *n += 1)
+                })
+                .sink("out", collect);
+            let options = RunOptions::default().batch(batch);
+            let report = engine::Sync::new().with(options).run(end).unwrap();
+            let ledger = report.ledger("count").unwrap();
+            assert_eq!(got.take()[0].value(), &297, "batch {batch}, {shards}: {ledger}");
+        }
+    }
+}
