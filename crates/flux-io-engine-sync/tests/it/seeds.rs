@@ -9,7 +9,7 @@ use flux_io_testkit::plans::HandPlan;
 use std::collections::BTreeSet;
 
 /// Schedules each law is checked under.
-const SEEDS: u64 = 24;
+const SEEDS: u64 = 20;
 
 macro_rules! tests {
     ($($module:ident: $($law:ident),+;)+) => { $($(

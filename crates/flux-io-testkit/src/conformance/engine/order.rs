@@ -5,7 +5,7 @@ use crate::doubles::{CollectSink, Line, ScriptSource, VecSource};
 use crate::plans::HandPlan;
 use flux_io_core::{Batch, Engine, Out, RunOptions, Stage, StageCx, StageError, Step, Timestamp};
 
-const N: u64 = 3_000;
+const N: u64 = 700;
 
 /// Rows come out in the order they went in, whatever the batch size and the chaining; each stage
 /// counts them exactly.

@@ -20,7 +20,11 @@ pub(super) const IN_TURN: ChannelDescriptor = ChannelDescriptor {
 /// come to nothing.
 fn triple(shard: u32) -> impl Stage<In = Vec<u64>, Out = Vec<u64>> {
     OnBatch(move |input: &mut Batch<Vec<u64>>, out: &mut Out<'_, Vec<u64>>, _: &mut StageCx<'_>| {
-        for row in input.col.drain(..) {
+        let mut marks = input.meta.marks.drain(..).peekable();
+        for (i, row) in input.col.drain(..).enumerate() {
+            while let Some(m) = marks.next_if(|m| m.at as usize <= i) {
+                out.mark(m.watermark);
+            }
             if row % 3 == u64::from(shard) && row % 5 == 0 {
                 out.seal();
             }
@@ -28,6 +32,7 @@ fn triple(shard: u32) -> impl Stage<In = Vec<u64>, Out = Vec<u64>> {
                 out.batch().col.push(3 * row);
             }
         }
+        marks.for_each(|m| out.mark(m.watermark));
         Ok(Step::Done)
     })
 }
