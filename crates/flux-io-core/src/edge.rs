@@ -41,6 +41,21 @@ pub struct Controls {
     pub end: bool,
 }
 
+impl Controls {
+    /// Whether what follows needs a slot of its own.
+    const fn close_slot(&self) -> bool {
+        self.turn || self.barrier.is_some() || self.end
+    }
+
+    /// Those of a slot that stood before this one, without rows between them, join it.
+    fn join(&mut self, before: Self) {
+        self.idle |= before.idle;
+        self.quarantined = self.quarantined.or(before.quarantined);
+        self.watermark = self.watermark.max(before.watermark);
+        self.policy = self.policy.or(before.policy);
+    }
+}
+
 /// One place of an edge: rows, then controls.
 #[derive(Debug, Default)]
 pub struct Slot {
@@ -50,7 +65,7 @@ pub struct Slot {
     pub controls: Controls,
 }
 
-/// What an edge counted. Law: `sent == taken + dropped + undeliverable + waiting` in rows.
+/// What an edge counted. Law: `sent == taken + dropped + shed + undeliverable + waiting` in rows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct EdgeStats {
     /// Rows that senders gave.
@@ -183,15 +198,14 @@ impl EdgeQueue {
         Pushed::Done
     }
 
-    /// Sends a control; always succeeds.
+    /// Sends a control; always succeeds. Nobody is there to take it once the receiver is gone.
     pub fn control(&mut self, c: Control) {
+        if self.closed {
+            return;
+        }
         let fresh = match self.slots.back() {
             None => true,
-            Some(s) => {
-                let k = &s.controls;
-                let closed = k.turn || k.barrier.is_some() || k.end;
-                closed && c != Control::End
-            }
+            Some(s) => s.controls.close_slot() && c != Control::End,
         };
         if fresh {
             self.slots.push_back(Slot::default());
@@ -283,15 +297,21 @@ impl EdgeQueue {
     }
 
     fn drop_oldest(&mut self, now: Moment) {
-        let Some(slot) = self.slots.iter_mut().find(|s| s.batch.is_some()) else { return };
+        let Some(i) = self.slots.iter().position(|s| s.batch.is_some()) else { return };
+        let slot = &mut self.slots[i];
         let Some(b) = slot.batch.take() else { return };
         // Its controls stay where they stand in the order; its marks join them.
-        if let Some(m) = b.meta().marks.last() {
-            let w = slot.controls.watermark;
-            slot.controls.watermark = Some(w.map_or(m.watermark, |o| o.max(m.watermark)));
-        }
-        if slot.controls == Controls::default() {
-            self.slots.retain(|s| s.batch.is_some() || s.controls != Controls::default());
+        slot.controls.watermark =
+            slot.controls.watermark.max(b.meta().marks.last().map(|m| m.watermark));
+        let controls = slot.controls;
+        // A slot of controls alone takes in the one before it, unless that one is closed:
+        // otherwise every dropped batch would leave one behind.
+        let before = i.checked_sub(1).map(|k| self.slots[k].controls);
+        if controls == Controls::default() {
+            self.slots.remove(i);
+        } else if let Some(before) = before.filter(|c| !c.close_slot()) {
+            self.slots[i].controls.join(before);
+            self.slots.remove(i - 1);
         }
         self.data -= 1;
         self.stats.dropped += b.len() as u64;
