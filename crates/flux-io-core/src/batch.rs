@@ -130,13 +130,12 @@ impl Default for Meta {
 }
 
 impl Meta {
-    /// Back to a batch without rows; capacities stay.
+    /// Back to the metadata of a new batch, so that what is filled again carries nothing of the
+    /// rows before; capacities of hashes, marks and contexts stay.
     pub fn clear(&mut self) {
+        self.source = SourceId::default();
         self.seq = Seq::Run(0);
-        if let Uniform::Rows(v) = &mut self.time {
-            v.clear();
-            self.time = Uniform::All(Timestamp(0));
-        }
+        self.time = Uniform::All(Timestamp(0));
         self.hash.clear();
         self.marks.clear();
         self.context = None;
@@ -446,11 +445,12 @@ impl AnyBatch {
     }
 
     /// Which of `shards` owns each row, by the high bits of its hash; rows without a key go to
-    /// shard 0.
+    /// shard 0, so all of a batch without hashes.
     pub fn owners(&self, shards: u32, to: &mut Vec<u32>) {
         to.clear();
         let own = |&h: &u64| if h == UNKEYED { 0 } else { shard_of(h, shards) };
         to.extend(self.meta().hash.iter().map(own));
+        to.resize(self.len(), 0);
     }
 }
 

@@ -93,8 +93,8 @@ impl TraceContext {
         if &b[..3] != b"00-" {
             return Err(err(0, "unknown version"));
         }
-        if b[35] != b'-' || b[52] != b'-' {
-            return Err(err(35, "missing separator"));
+        if let Some(at) = [35, 52].into_iter().find(|&i| b[i] != b'-') {
+            return Err(err(at, "missing separator"));
         }
         let mut trace_id = [0; 16];
         let mut span_id = [0; 8];

@@ -190,8 +190,11 @@ impl EdgeQueue {
         Pushed::Done
     }
 
-    /// Sends a control; always succeeds.
+    /// Sends a control; always succeeds. Nobody is there to take it once the receiver is gone.
     pub fn control(&mut self, c: Control) {
+        if self.closed {
+            return;
+        }
         let fresh = match self.slots.back() {
             None => true,
             Some(s) => s.controls.closed() && c != Control::End,

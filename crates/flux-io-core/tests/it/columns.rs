@@ -34,7 +34,8 @@ fn laws<C: Column, T: Clone + PartialEq + std::fmt::Debug>(
         let held = whole.bytes();
         let (mut p, mut q, mut r) = (make(&b), C::default(), C::default());
         whole.scatter(&to[..a.len()], &mut [&mut p, &mut q, &mut r]);
-        let part = |s: u32| x.iter().zip(&to).filter(|(_, t)| **t == s).map(|(v, _)| v.clone());
+        let part =
+            |s: u32| x.iter().zip(&to).filter(move |(_, t)| **t == s).map(|(v, _)| v.clone());
         assert_eq!(rows(&p, &own), y.iter().cloned().chain(part(0)).collect::<Vec<_>>());
         assert_eq!(rows(&q, &own), part(1).collect::<Vec<_>>());
         assert_eq!(rows(&r, &own), part(2).collect::<Vec<_>>());

@@ -396,7 +396,7 @@ fn plan() -> ExecutionPlan<'static> {
 
 fn run(node: &mut dyn Node) -> Vec<u8> {
     let mut outs = [Outbox::new(ty(), 9)];
-    let mut input = AnyBatch::new(Batch::of(vec![10, 20]));
+    let mut input = AnyBatch::new(Batch::of(vec![10u8, 20]));
     with_cx(|cx| node.on_batch(0, &mut input, &mut outs, cx).unwrap());
     match outs[0].pop() {
         Some(flux_io_core::Parcel::Batch(b)) => b.get::<Vec<u8>>().unwrap().col.clone(),

@@ -318,7 +318,7 @@ impl Stage for Obey {
         while !self.done && !input.is_empty() {
             match input.col.remove(0) {
                 Say::Emit(x) => out.batch().col.push(x),
-                Say::EmitMany(x, n) => out.batch().col.resize(out.batch().len() + n, x),
+                Say::EmitMany(x, n) => out.batch().col.extend(vec![x; n]),
                 Say::Consume => {}
                 Say::Complete => {
                     self.done = true;
