@@ -289,7 +289,6 @@ impl EdgeQueue {
             return;
         }
         *k = Controls {
-            // The rows that were dropped ended an idleness before them.
             idle: own.idle,
             quarantined: own.quarantined.or(k.quarantined),
             watermark: own.watermark.max(k.watermark),
@@ -323,7 +322,15 @@ impl EdgeQueue {
             let w = slot.controls.watermark;
             slot.controls.watermark = Some(w.map_or(m.watermark, |o| o.max(m.watermark)));
         }
+        // The rows that were dropped ended an idleness before them.
+        for s in self.slots.iter_mut().take(at).rev() {
+            s.controls.idle = false;
+            if s.batch.is_some() {
+                break;
+            }
+        }
         self.fold(at);
+        self.slots.retain(|s| s.batch.is_some() || s.controls != Controls::default());
         self.data -= 1;
         self.stats.dropped += b.len() as u64;
         self.stats.waiting -= b.len() as u64;

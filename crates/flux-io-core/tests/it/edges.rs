@@ -159,6 +159,13 @@ impl Model {
     }
     fn drop_oldest(&mut self) {
         let i = self.waiting.iter().position(|i| matches!(i, Item::Batch(..))).unwrap();
+        // Rows that are gone ended an idleness before them all the same.
+        let before = self.waiting[..i].iter().rposition(|i| matches!(i, Item::Batch(..)));
+        let first = before.map_or(0, |b| b + 1);
+        let kept = |i: &Item| !matches!(i, Item::Control(Control::Idle));
+        let controls: Vec<Item> = self.waiting.drain(first..i).filter(kept).collect();
+        let i = first + controls.len();
+        self.waiting.splice(first..first, controls);
         let Item::Batch(rows, mark) = self.waiting.remove(i) else { return };
         self.stats.dropped += rows.len() as u64;
         if let Some(w) = mark {
