@@ -42,17 +42,9 @@ pub struct Controls {
 }
 
 impl Controls {
-    /// Whether what follows needs a slot of its own.
-    const fn close_slot(&self) -> bool {
+    /// Whether nothing may join behind these but the end.
+    const fn closed(&self) -> bool {
         self.turn || self.barrier.is_some() || self.end
-    }
-
-    /// Those of a slot that stood before this one, without rows between them, join it.
-    fn join(&mut self, before: Self) {
-        self.idle |= before.idle;
-        self.quarantined = self.quarantined.or(before.quarantined);
-        self.watermark = self.watermark.max(before.watermark);
-        self.policy = self.policy.or(before.policy);
     }
 }
 
@@ -198,14 +190,14 @@ impl EdgeQueue {
         Pushed::Done
     }
 
-    /// Sends a control; always succeeds. Nobody is there to take it once the receiver is gone.
+    /// Sends a control; always succeeds.
     pub fn control(&mut self, c: Control) {
         if self.closed {
-            return;
+            return; // Nobody will take it.
         }
         let fresh = match self.slots.back() {
             None => true,
-            Some(s) => s.controls.close_slot() && c != Control::End,
+            Some(s) => s.controls.closed() && c != Control::End,
         };
         if fresh {
             self.slots.push_back(Slot::default());
@@ -283,6 +275,32 @@ impl EdgeQueue {
         }
     }
 
+    /// Slot `at` has lost its rows. Its controls join those of the slot before, where nothing
+    /// stands between: however many batches are dropped, their controls stay bounded.
+    fn fold(&mut self, at: usize) {
+        let own = self.slots[at].controls;
+        if own == Controls::default() {
+            self.slots.remove(at);
+            return;
+        }
+        let Some(before) = at.checked_sub(1).and_then(|i| self.slots.get_mut(i)) else { return };
+        let k = &mut before.controls;
+        if before.batch.is_some() || k.closed() {
+            return;
+        }
+        *k = Controls {
+            // The rows that were dropped ended an idleness before them.
+            idle: own.idle,
+            quarantined: own.quarantined.or(k.quarantined),
+            watermark: own.watermark.max(k.watermark),
+            policy: own.policy.or(k.policy),
+            turn: own.turn,
+            barrier: own.barrier,
+            end: own.end,
+        };
+        self.slots.remove(at);
+    }
+
     fn drop_batch(&mut self, b: AnyBatch) {
         self.stats.dropped += b.len() as u64;
         self.keep_marks(&b);
@@ -297,22 +315,15 @@ impl EdgeQueue {
     }
 
     fn drop_oldest(&mut self, now: Moment) {
-        let Some(i) = self.slots.iter().position(|s| s.batch.is_some()) else { return };
-        let slot = &mut self.slots[i];
+        let Some(at) = self.slots.iter().position(|s| s.batch.is_some()) else { return };
+        let slot = &mut self.slots[at];
         let Some(b) = slot.batch.take() else { return };
         // Its controls stay where they stand in the order; its marks join them.
-        slot.controls.watermark =
-            slot.controls.watermark.max(b.meta().marks.last().map(|m| m.watermark));
-        let controls = slot.controls;
-        // A slot of controls alone takes in the one before it, unless that one is closed:
-        // otherwise every dropped batch would leave one behind.
-        let before = i.checked_sub(1).map(|k| self.slots[k].controls);
-        if controls == Controls::default() {
-            self.slots.remove(i);
-        } else if let Some(before) = before.filter(|c| !c.close_slot()) {
-            self.slots[i].controls.join(before);
-            self.slots.remove(i - 1);
+        if let Some(m) = b.meta().marks.last() {
+            let w = slot.controls.watermark;
+            slot.controls.watermark = Some(w.map_or(m.watermark, |o| o.max(m.watermark)));
         }
+        self.fold(at);
         self.data -= 1;
         self.stats.dropped += b.len() as u64;
         self.stats.waiting -= b.len() as u64;
