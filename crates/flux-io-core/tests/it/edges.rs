@@ -243,6 +243,8 @@ fn drive(q: &mut EdgeQueue, m: &mut Model, ops: Vec<Op>) {
                     }
                 }
             }
+            // Whether dropped rows end an idleness before them is the queue's own affair.
+            Op::Control(Control::Idle) if m.when_full == WhenFull::DropOldest => {}
             Op::Control(c) => {
                 q.control(c);
                 if !m.closed {

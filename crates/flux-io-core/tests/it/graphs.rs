@@ -17,20 +17,21 @@ fn ty() -> ColumnType {
 
 /// `read -> sum -> write`, and a side branch `sum -> copy`.
 fn graph() -> Graph {
-    let mut g = Graph::default();
-    g.nodes = vec![
-        StageNode::new("read", StageKind::Source, vec![], vec![ty()]),
-        StageNode::new("sum", StageKind::Accumulator, vec![ty()], vec![ty(), ty()]),
-        StageNode::new("write", StageKind::Sink, vec![ty()], vec![]),
-        StageNode::new("copy", StageKind::Sink, vec![ty()], vec![]),
-    ];
     let channel = ChannelDescriptor::default();
-    g.edges = vec![
-        GraphEdge { from: (0, 0), to: (1, 0), channel },
-        GraphEdge { from: (1, 0), to: (2, 0), channel },
-        GraphEdge { from: (1, 1), to: (3, 0), channel },
-    ];
-    g
+    Graph {
+        nodes: vec![
+            StageNode::new("read", StageKind::Source, vec![], vec![ty()]),
+            StageNode::new("sum", StageKind::Accumulator, vec![ty()], vec![ty(), ty()]),
+            StageNode::new("write", StageKind::Sink, vec![ty()], vec![]),
+            StageNode::new("copy", StageKind::Sink, vec![ty()], vec![]),
+        ],
+        edges: vec![
+            GraphEdge { from: (0, 0), to: (1, 0), channel },
+            GraphEdge { from: (1, 0), to: (2, 0), channel },
+            GraphEdge { from: (1, 1), to: (3, 0), channel },
+        ],
+        ..Graph::default()
+    }
 }
 
 /// Row 11. Identity is typed: a stage is no source, and prints as what it is.
@@ -376,8 +377,7 @@ impl StageDecorator for Stamp {
 }
 
 fn plan() -> ExecutionPlan<'static> {
-    let mut graph = Graph::default();
-    graph.nodes = vec![
+    let nodes = vec![
         StageNode::new("in", StageKind::Source, vec![], vec![ty()]),
         StageNode::new("one", StageKind::Transform, vec![ty()], vec![ty()]),
         StageNode::new("many", StageKind::Transform, vec![ty()], vec![ty()]),
@@ -391,6 +391,7 @@ fn plan() -> ExecutionPlan<'static> {
         })),
         Body::Sink(Box::new(ErasedSink(Nowhere))),
     ];
+    let graph = Graph { nodes, ..Graph::default() };
     ExecutionPlan { graph, bodies, dead_letters: None }
 }
 
@@ -483,7 +484,7 @@ struct Even;
 
 impl Validator<Vec<u8>> for Even {
     fn check(&mut self, row: <Vec<u8> as Column>::Ref<'_>) -> Result<(), RowError> {
-        if row % 2 == 0 { Ok(()) } else { Err(RowError::poison(format!("{row} is odd"))) }
+        if row.is_multiple_of(2) { Ok(()) } else { Err(RowError::poison(format!("{row} is odd"))) }
     }
 }
 

@@ -1,6 +1,6 @@
 //! Black-box tests of the data contracts: what moves, what it carries, how it fails, what is
 //! counted. Engines and the driver have tests of their own.
-#![expect(clippy::unwrap_used, reason = "helpers of tests may panic as tests do")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests may panic as tests do")]
 
 mod batches;
 mod columns;
