@@ -21,7 +21,7 @@ use crate::index::NONE;
 use crate::need::{Need, Seen};
 use crate::policy::{After, Identity, Keep, OnLimit, OnUnkeyed, Policy, PolicyFault, Then};
 use crate::purse::Purse;
-use crate::table::Table;
+use crate::table::{Beside, Table};
 use crate::timers::{Entry, Timers};
 use crate::tombs::{Tomb, Tombs};
 use flux_io_core::{
@@ -122,6 +122,7 @@ struct Traits {
     key_limits: bool,
     tombs: bool,
     tails: bool,
+    watches: bool,
     on_expire: (u32, Then),
 }
 
@@ -159,6 +160,11 @@ impl Traits {
             key_limits,
             tombs,
             tails: !lean || times || tombs,
+            watches: p.inactive_after.is_some()
+                || p.timeout.is_some()
+                || p.idle_timeout.is_some()
+                || p.flush_after.is_some()
+                || matches!(p.after, After::Tombstone(Keep::For(_))),
             on_expire: p.on_expire.parts(),
         }
     }
@@ -169,6 +175,11 @@ impl Traits {
 
     const fn clocks(&self) -> bool {
         self.timeout.is_some() || self.quiet.is_some() || self.flush.is_some()
+    }
+
+    const fn beside(&self) -> Beside {
+        let extra = self.extra_bytes();
+        Beside { tails: self.tails, watches: self.watches, uses: self.lru, extra }
     }
 
     /// Bytes a slot beside the table: at most twice the entries (see [`Timers::sweep`]), in
@@ -280,7 +291,7 @@ impl<C: Column, KO: KeyOf<C>, A: Accumulate<C, Key = KO::Key>> Accumulator<C, KO
         let max_tombs = if traits.tombs { plan.policy.max_tombstones } else { 0 };
         Self {
             traits,
-            table: Table::new(traits.tails, 0, traits.extra_bytes()),
+            table: Table::new(traits.beside(), 0),
             tombs: Tombs::new(max_tombs, KO::Key::heap_bytes),
             events: Timers::default(),
             clocks: Timers::default(),
@@ -427,7 +438,7 @@ where
         self.traits = Traits::of(&self.plan.policy, &self.plan.need, home.memory.is_some());
         // One mixing more: whoever learns the hashes still does not know the places.
         let seed = Draws(home.hash_seed).next_u64();
-        self.table = Table::new(self.traits.tails, seed, self.traits.extra_bytes());
+        self.table = Table::new(self.traits.beside(), seed);
         self.purse = Purse::new(cx.reservation());
         self.now = cx.now();
         match self.stash.take() {

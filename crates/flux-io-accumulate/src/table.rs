@@ -7,7 +7,7 @@
 use crate::index::{CELL, Index, NONE, tag};
 use crate::purse::Purse;
 use crate::set::{Bits, Words};
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 
 /// What every fragment of a key reads.
 #[derive(Debug)]
@@ -22,7 +22,7 @@ pub(crate) struct Head<K> {
     pub(crate) life: u32,
 }
 
-/// What only some policies read.
+/// What only some policies read: one cache line.
 #[derive(Debug)]
 pub(crate) struct Tail {
     pub(crate) fragments: u32,
@@ -31,24 +31,40 @@ pub(crate) struct Tail {
     pub(crate) generation: u32,
     /// How often its deadlines were extended.
     pub(crate) extended: u32,
-    /// Greatest event time seen.
-    pub(crate) newest: i64,
     /// Absolute event-time deadline.
     pub(crate) ttl_at: i64,
+    /// Heap bytes charged for the state and the rest of the key.
+    pub(crate) heap: u64,
+    /// The first bounds.
+    pub(crate) bounds: [u32; 2],
+    /// When it was used last, in the order of use; 0 = it has no place there.
+    used: u32,
+    pub(crate) more: Option<Box<More>>,
+}
+
+/// The times of a key beside its absolute event-time deadline; few policies ask for them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Watch {
+    /// Greatest event time seen.
+    pub(crate) newest: i64,
     /// Event-time inactivity deadline.
     pub(crate) idle_at: i64,
-    /// The same by the engine's clock, and the first flush.
+    /// Deadlines by the engine's clock: absolute, inactivity, first flush.
     pub(crate) timeout_at: u64,
     pub(crate) quiet_at: u64,
     pub(crate) flush_at: u64,
-    /// Heap bytes charged for the state and the rest of the key.
-    pub(crate) heap: u64,
-    /// Neighbours in the order of use.
-    pub(crate) older: u32,
-    pub(crate) newer: u32,
-    /// The first bounds.
-    pub(crate) bounds: [u32; 2],
-    pub(crate) more: Option<Box<More>>,
+}
+
+impl Default for Watch {
+    fn default() -> Self {
+        Self {
+            newest: i64::MIN,
+            idle_at: i64::MAX,
+            timeout_at: u64::MAX,
+            quiet_at: u64::MAX,
+            flush_at: u64::MAX,
+        }
+    }
 }
 
 /// What few keys need.
@@ -69,16 +85,10 @@ impl Default for Tail {
             vars: 0,
             generation: 0,
             extended: 0,
-            newest: i64::MIN,
             ttl_at: i64::MAX,
-            idle_at: i64::MAX,
-            timeout_at: u64::MAX,
-            quiet_at: u64::MAX,
-            flush_at: u64::MAX,
             heap: 0,
-            older: NONE,
-            newer: NONE,
             bounds: [crate::need::UNKNOWN; 2],
+            used: 0,
             more: None,
         }
     }
@@ -121,6 +131,17 @@ impl Tail {
     }
 }
 
+/// What is kept beside each head and state.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Beside {
+    pub(crate) tails: bool,
+    pub(crate) watches: bool,
+    /// The order of use.
+    pub(crate) uses: bool,
+    /// Bytes a slot of what stands elsewhere (timers, queues).
+    pub(crate) extra: u64,
+}
+
 /// The open keys.
 #[derive(Debug)]
 pub(crate) struct Table<K, S> {
@@ -128,13 +149,17 @@ pub(crate) struct Table<K, S> {
     pub(crate) heads: Vec<Head<K>>,
     pub(crate) states: Vec<S>,
     pub(crate) tails: Vec<Tail>,
+    watches: Vec<Watch>,
+    /// Lent where there are no watches.
+    no_watch: Watch,
     free: Vec<u32>,
     len: usize,
-    with_tails: bool,
+    beside: Beside,
     seed: u64,
-    /// Least and most recently used.
-    oldest: u32,
-    newest: u32,
+    /// The order of use, least recent first: slots with the stamp of that use. A slot used again
+    /// has a later stamp; its earlier entries are dropped where they are met.
+    uses: VecDeque<(u32, u32)>,
+    stamp: u32,
     /// Bytes charged a slot, beside the index.
     slot_bytes: u64,
     /// Most keys open at once since the table was last empty.
@@ -151,25 +176,37 @@ const WORTH: usize = 4096;
 /// of an hour, then all of the next), the next wave finds its memory there instead of growing anew
 /// from nothing; measured in docs/benchmarks.md, W5.
 const KEPT: u32 = 64;
+/// Entries of the order of use for each open key above which the stale ones are swept out, and
+/// entries that are never worth it.
+const USES: usize = 4;
+const FEW: usize = 64;
 
 impl<K, S> Table<K, S> {
-    /// An empty table; `extra` bytes a slot are charged for what stands beside it (timers).
-    pub(crate) fn new(with_tails: bool, seed: u64, extra: u64) -> Self {
-        let tail = if with_tails { size_of::<Tail>() } else { 0 };
-        // Four bytes for the list of free slots.
-        let slot_bytes = (size_of::<Head<K>>() + size_of::<S>() + tail + 4) as u64 + extra;
+    /// An empty table.
+    pub(crate) fn new(beside: Beside, seed: u64) -> Self {
+        let each = [
+            size_of::<Head<K>>(),
+            size_of::<S>(),
+            if beside.tails { size_of::<Tail>() } else { 0 },
+            if beside.watches { size_of::<Watch>() } else { 0 },
+            if beside.uses { (USES + 1) * size_of::<(u32, u32)>() } else { 0 },
+            // Its place in the list of free slots.
+            size_of::<u32>(),
+        ];
         Self {
             index: Index::default(),
             heads: Vec::new(),
             states: Vec::new(),
             tails: Vec::new(),
+            watches: Vec::new(),
+            no_watch: Watch::default(),
             free: Vec::new(),
             len: 0,
-            with_tails,
+            beside,
             seed,
-            oldest: NONE,
-            newest: NONE,
-            slot_bytes,
+            uses: VecDeque::new(),
+            stamp: 0,
+            slot_bytes: each.iter().sum::<usize>() as u64 + beside.extra,
             peak: 0,
             idle: 0,
         }
@@ -235,8 +272,11 @@ impl<K, S> Table<K, S> {
         self.heads.reserve_exact(to - len);
         self.states.reserve_exact(to - len);
         self.free.reserve_exact(to);
-        if self.with_tails {
+        if self.beside.tails {
             self.tails.reserve_exact(to - len);
+        }
+        if self.beside.watches {
+            self.watches.reserve_exact(to - len);
         }
         purse.release(held * self.slot_bytes);
         true
@@ -281,8 +321,7 @@ impl<K, S> Table<K, S> {
 
     fn free_all(&mut self, purse: &mut Purse) -> bool {
         purse.release(self.fixed_bytes());
-        let fresh = Self::new(self.with_tails, self.seed, 0);
-        *self = Self { slot_bytes: self.slot_bytes, ..fresh };
+        *self = Self::new(self.beside, self.seed);
         true
     }
 
@@ -293,8 +332,11 @@ impl<K, S> Table<K, S> {
             None => {
                 self.heads.push(Head { key: None, mask: 0, tag, life: 0 });
                 self.states.push(fresh());
-                if self.with_tails {
+                if self.beside.tails {
                     self.tails.push(Tail::default());
+                }
+                if self.beside.watches {
+                    self.watches.push(Watch::default());
                 }
                 (self.heads.len() - 1) as u32
             }
@@ -325,48 +367,77 @@ impl<K, S> Table<K, S> {
         self.heads.iter().enumerate().filter(|(_, h)| h.key.is_some()).map(|(i, _)| i as u32)
     }
 
-    /// The key that has gone longest without a new fragment, `spare` aside.
-    pub(crate) fn least_used(&self, spare: u32) -> u32 {
-        if self.oldest == spare && spare != NONE {
-            return self.tails[spare as usize].newer;
+    /// The slot that the `n`-th key from now will be opened in, for a prefetch.
+    #[inline]
+    pub(crate) fn next_slot(&self, n: usize) -> usize {
+        match self.free.len().checked_sub(n + 1) {
+            Some(i) => self.free[i] as usize,
+            None => self.heads.len() + n - self.free.len(),
         }
-        self.oldest
+    }
+
+    /// The times of a key; the default ones where none are kept.
+    pub(crate) fn watch(&self, slot: u32) -> Watch {
+        self.watches.get(slot as usize).copied().unwrap_or_default()
+    }
+
+    /// A key's tail and times, to be changed; where no times are kept, changes are lost.
+    #[inline]
+    pub(crate) fn timed(&mut self, slot: u32) -> (&mut Tail, &mut Watch) {
+        let watch = if self.beside.watches {
+            &mut self.watches[slot as usize]
+        } else {
+            self.no_watch = Watch::default();
+            &mut self.no_watch
+        };
+        (&mut self.tails[slot as usize], watch)
+    }
+
+    /// Takes what stands beside a closed slot, leaving it fresh.
+    pub(crate) fn take_beside(&mut self, slot: u32) -> Option<(Tail, Watch)> {
+        let tail = std::mem::take(self.tails.get_mut(slot as usize)?);
+        let watch = self.watches.get_mut(slot as usize).map(std::mem::take);
+        Some((tail, watch.unwrap_or_default()))
+    }
+
+    /// The open key that has gone longest without a new fragment, `spare` aside; [`NONE`] when
+    /// there is none.
+    pub(crate) fn least_used(&mut self, spare: u32) -> u32 {
+        while let Some((slot, stamp)) = self.uses.front().copied() {
+            if self.tails[slot as usize].used == stamp {
+                break;
+            }
+            self.uses.pop_front();
+        }
+        self.by_use().find(|s| *s != spare).unwrap_or(NONE)
     }
 
     /// From the least to the most recently used.
     pub(crate) fn by_use(&self) -> impl Iterator<Item = u32> {
-        let next = |s: &u32| Some(self.tails[*s as usize].newer).filter(|n| *n != NONE);
-        std::iter::successors(Some(self.oldest).filter(|n| *n != NONE), next)
-    }
-
-    /// Takes a key out of the order of use.
-    pub(crate) fn unlink(&mut self, slot: u32) {
-        let Tail { older, newer, .. } = self.tails[slot as usize];
-        match older {
-            NONE if self.oldest == slot => self.oldest = newer,
-            NONE => return,
-            o => self.tails[o as usize].newer = newer,
-        }
-        match newer {
-            NONE => self.newest = older,
-            n => self.tails[n as usize].older = older,
-        }
-        let tail = &mut self.tails[slot as usize];
-        (tail.older, tail.newer) = (NONE, NONE);
+        let valid = |(slot, stamp): &(u32, u32)| self.tails[*slot as usize].used == *stamp;
+        self.uses.iter().filter(move |u| valid(u)).map(|u| u.0)
     }
 
     /// Makes a key the most recently used.
+    #[inline]
     pub(crate) fn touch(&mut self, slot: u32) {
-        if self.newest == slot {
+        self.stamp = self.stamp.wrapping_add(1).max(1);
+        self.tails[slot as usize].used = self.stamp;
+        if let Some(last) = self.uses.back_mut().filter(|u| u.0 == slot) {
+            last.1 = self.stamp;
             return;
         }
-        self.unlink(slot);
-        match self.newest {
-            NONE => self.oldest = slot,
-            n => self.tails[n as usize].newer = slot,
+        if self.uses.len() > self.len * USES + FEW {
+            self.sweep_uses();
         }
-        self.tails[slot as usize].older = self.newest;
-        self.newest = slot;
+        self.uses.push_back((slot, self.stamp));
+    }
+
+    /// Drops stale entries of the order of use; every entry is looked at about once in its life.
+    #[cold]
+    fn sweep_uses(&mut self) {
+        let tails = &self.tails;
+        self.uses.retain(|(slot, stamp)| tails[*slot as usize].used == *stamp);
     }
 }
 
@@ -375,7 +446,8 @@ mod tests {
     use super::*;
 
     fn table(keys: u32) -> Table<u32, ()> {
-        let mut t = Table::new(true, 5, 0);
+        let beside = Beside { tails: true, uses: true, ..Beside::default() };
+        let mut t = Table::new(beside, 5);
         let mut purse = Purse::default();
         for k in 0..keys {
             assert!(t.make_room(&mut purse));
@@ -393,8 +465,8 @@ mod tests {
         let mut t = table(100);
         for k in 0..50 {
             let slot = t.find(t.tag(u64::from(k)), |x| *x == k);
-            t.unlink(slot);
             assert_eq!(t.close(slot), Some(k));
+            assert!(t.take_beside(slot).is_some());
         }
         let made = t.heads.len();
         for k in 100..150 {
@@ -413,8 +485,8 @@ mod tests {
         assert!(purse.charge(t.fixed_bytes()));
         assert!(!t.shrink(&mut purse) && !t.rest(&mut purse));
         for s in 0..WORTH as u32 {
-            t.unlink(s);
             _ = t.close(s);
+            _ = t.take_beside(s);
         }
         assert!(!t.shrink(&mut purse), "the next wave may need it");
         let rests = (0..=KEPT).position(|_| t.rest(&mut purse));
@@ -428,14 +500,18 @@ mod tests {
         let mut purse = Purse::default();
         assert!(purse.charge(t.fixed_bytes()));
         for s in 0..WORTH as u32 {
-            t.unlink(s);
             _ = t.close(s);
+            _ = t.take_beside(s);
         }
         assert!(!t.shrink(&mut purse));
         let slot = t.open(t.tag(1), 1, || ());
         _ = t.close(slot);
         assert!(t.shrink(&mut purse));
         assert_eq!((purse.used(), t.heads.capacity()), (0, 0));
+    }
+
+    fn leave(t: &mut Table<u32, ()>, slot: u32) {
+        assert!(t.close(slot).is_some() && t.take_beside(slot).is_some());
     }
 
     /// Row 122.
@@ -447,13 +523,30 @@ mod tests {
         t.touch(2);
         assert_eq!(t.by_use().collect::<Vec<_>>(), [1, 3, 4, 0, 2]);
         assert_eq!((t.least_used(NONE), t.least_used(1)), (1, 3));
-        t.unlink(3);
-        t.unlink(3);
-        t.unlink(1);
-        t.unlink(2);
+        leave(&mut t, 3);
+        leave(&mut t, 1);
+        leave(&mut t, 2);
         assert_eq!(t.by_use().collect::<Vec<_>>(), [4, 0]);
-        t.unlink(0);
-        t.unlink(4);
+        leave(&mut t, 0);
+        leave(&mut t, 4);
         assert_eq!((t.by_use().count(), t.least_used(NONE)), (0, NONE));
+    }
+
+    /// Row 122. Against a plain list, over far more uses than entries are kept.
+    #[test]
+    fn order_of_use_equals_that_of_a_list() {
+        let mut draws = flux_io_core::Draws(11);
+        let mut t = table(20);
+        let mut list: Vec<u32> = (0..20).collect();
+        for _ in 0..5_000 {
+            let slot = draws.below(20);
+            t.touch(slot);
+            list.retain(|s| *s != slot);
+            list.push(slot);
+            assert_eq!(t.least_used(NONE), list[0]);
+            assert_eq!(t.least_used(list[0]), list[1]);
+        }
+        assert_eq!(t.by_use().collect::<Vec<_>>(), list);
+        assert!(t.uses.len() <= 20 * USES + FEW + 1);
     }
 }
