@@ -4,10 +4,13 @@
 //! holds what only some policies ask for (deadlines, order of use, bounds, large sets); policies
 //! that ask for none of it have no tails at all.
 
+mod tail;
+
 use crate::index::{CELL, Index, NONE, tag};
 use crate::purse::Purse;
-use crate::set::{Bits, Words};
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::VecDeque;
+
+pub(crate) use tail::{More, Tail, Watch};
 
 /// What every fragment of a key reads.
 #[derive(Debug)]
@@ -20,115 +23,6 @@ pub(crate) struct Head<K> {
     pub(crate) tag: u32,
     /// Counts the slot's lives, so that a stored deadline knows its own.
     pub(crate) life: u32,
-}
-
-/// What only some policies read: one cache line.
-#[derive(Debug)]
-pub(crate) struct Tail {
-    pub(crate) fragments: u32,
-    /// Distinct variables.
-    pub(crate) vars: u32,
-    pub(crate) generation: u32,
-    /// How often its deadlines were extended.
-    pub(crate) extended: u32,
-    /// Absolute event-time deadline.
-    pub(crate) ttl_at: i64,
-    /// Heap bytes charged for the state and the rest of the key.
-    pub(crate) heap: u64,
-    /// The first bounds.
-    pub(crate) bounds: [u32; 2],
-    /// When it was used last, in the order of use; 0 = it has no place there.
-    used: u32,
-    pub(crate) more: Option<Box<More>>,
-}
-
-/// The times of a key beside its absolute event-time deadline; few policies ask for them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Watch {
-    /// Greatest event time seen.
-    pub(crate) newest: i64,
-    /// Event-time inactivity deadline.
-    pub(crate) idle_at: i64,
-    /// Deadlines by the engine's clock: absolute, inactivity, first flush.
-    pub(crate) timeout_at: u64,
-    pub(crate) quiet_at: u64,
-    pub(crate) flush_at: u64,
-}
-
-impl Default for Watch {
-    fn default() -> Self {
-        Self {
-            newest: i64::MIN,
-            idle_at: i64::MAX,
-            timeout_at: u64::MAX,
-            quiet_at: u64::MAX,
-            flush_at: u64::MAX,
-        }
-    }
-}
-
-/// What few keys need.
-#[derive(Debug, Default)]
-pub(crate) struct More {
-    /// Variables from bit 64 on.
-    pub(crate) words: Words,
-    /// Identities of fragments, where they are not their variables.
-    pub(crate) ids: BTreeSet<(u64, u64)>,
-    /// All bounds, when there are more than two.
-    pub(crate) bounds: Vec<u32>,
-}
-
-impl Default for Tail {
-    fn default() -> Self {
-        Self {
-            fragments: 0,
-            vars: 0,
-            generation: 0,
-            extended: 0,
-            ttl_at: i64::MAX,
-            heap: 0,
-            bounds: [crate::need::UNKNOWN; 2],
-            used: 0,
-            more: None,
-        }
-    }
-}
-
-impl Tail {
-    /// The set of variables, with the head's mask.
-    pub(crate) fn bits(&self, mask: u64) -> Bits<'_> {
-        Bits { first: mask, rest: self.more.as_ref().map_or(&[], |m| m.words.as_slice()) }
-    }
-
-    /// The bounds, all `n` of them.
-    pub(crate) fn bounds(&self, n: usize) -> &[u32] {
-        if n <= self.bounds.len() {
-            return &self.bounds[..n];
-        }
-        self.more.as_ref().map_or(&[], |m| &m.bounds)
-    }
-
-    /// Notes a bound; the first declaration counts.
-    pub(crate) fn declare(&mut self, which: usize, of: usize, value: u32) {
-        let place = if of <= self.bounds.len() {
-            self.bounds.get_mut(which)
-        } else {
-            let more = self.more.get_or_insert_default();
-            more.bounds.resize(of, crate::need::UNKNOWN);
-            more.bounds.get_mut(which)
-        };
-        if let Some(b) = place.filter(|b| **b == crate::need::UNKNOWN) {
-            *b = value;
-        }
-    }
-
-    /// Heap bytes of the tail itself.
-    pub(crate) fn heap_bytes(&self) -> usize {
-        // A node of a `BTreeSet` holds 5 to 11 entries; 4/3 is the mean slack of a random fill.
-        let ids = |m: &More| m.ids.len() * 16 * 4 / 3;
-        let more = |m: &More| size_of::<More>() + m.words.bytes() + m.bounds.len() * 4 + ids(m);
-        self.more.as_deref().map_or(0, more)
-    }
 }
 
 /// What is kept beside each head and state.
@@ -442,111 +336,4 @@ impl<K, S> Table<K, S> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn table(keys: u32) -> Table<u32, ()> {
-        let beside = Beside { tails: true, uses: true, ..Beside::default() };
-        let mut t = Table::new(beside, 5);
-        let mut purse = Purse::default();
-        for k in 0..keys {
-            assert!(t.make_room(&mut purse));
-            let tag = t.tag(u64::from(k));
-            let s = t.open(tag, k, || ());
-            t.touch(s);
-        }
-        assert_eq!(purse.used(), t.fixed_bytes() - 16, "the first cells are free");
-        t
-    }
-
-    /// Row 116.
-    #[test]
-    fn slots_are_recycled() {
-        let mut t = table(100);
-        for k in 0..50 {
-            let slot = t.find(t.tag(u64::from(k)), |x| *x == k);
-            assert_eq!(t.close(slot), Some(k));
-            assert!(t.take_beside(slot).is_some());
-        }
-        let made = t.heads.len();
-        for k in 100..150 {
-            let tag = t.tag(k.into());
-            let slot = t.open(tag, k, || ());
-            t.touch(slot);
-        }
-        assert_eq!((t.heads.len(), t.len(), t.slots().count()), (made, 100, 100));
-        assert_eq!(t.find(t.tag(3), |k| *k == 3), NONE);
-    }
-
-    #[test]
-    fn an_empty_table_gives_its_memory_back() {
-        let mut t = table(WORTH as u32);
-        let mut purse = Purse::default();
-        assert!(purse.charge(t.fixed_bytes()));
-        assert!(!t.shrink(&mut purse) && !t.rest(&mut purse));
-        for s in 0..WORTH as u32 {
-            _ = t.close(s);
-            _ = t.take_beside(s);
-        }
-        assert!(!t.shrink(&mut purse), "the next wave may need it");
-        let rests = (0..=KEPT).position(|_| t.rest(&mut purse));
-        assert_eq!((rests, purse.used(), t.len()), (Some(KEPT as usize), 0, 0));
-        assert_eq!(t.heads.capacity(), 0);
-    }
-
-    #[test]
-    fn a_table_that_has_become_too_large_gives_its_memory_back_at_once() {
-        let mut t = table(WORTH as u32);
-        let mut purse = Purse::default();
-        assert!(purse.charge(t.fixed_bytes()));
-        for s in 0..WORTH as u32 {
-            _ = t.close(s);
-            _ = t.take_beside(s);
-        }
-        assert!(!t.shrink(&mut purse));
-        let slot = t.open(t.tag(1), 1, || ());
-        _ = t.close(slot);
-        assert!(t.shrink(&mut purse));
-        assert_eq!((purse.used(), t.heads.capacity()), (0, 0));
-    }
-
-    fn leave(t: &mut Table<u32, ()>, slot: u32) {
-        assert!(t.close(slot).is_some() && t.take_beside(slot).is_some());
-    }
-
-    /// Row 122.
-    #[test]
-    fn order_of_use_is_exact() {
-        let mut t = table(5);
-        t.touch(0);
-        t.touch(2);
-        t.touch(2);
-        assert_eq!(t.by_use().collect::<Vec<_>>(), [1, 3, 4, 0, 2]);
-        assert_eq!((t.least_used(NONE), t.least_used(1)), (1, 3));
-        leave(&mut t, 3);
-        leave(&mut t, 1);
-        leave(&mut t, 2);
-        assert_eq!(t.by_use().collect::<Vec<_>>(), [4, 0]);
-        leave(&mut t, 0);
-        leave(&mut t, 4);
-        assert_eq!((t.by_use().count(), t.least_used(NONE)), (0, NONE));
-    }
-
-    /// Row 122. Against a plain list, over far more uses than entries are kept.
-    #[test]
-    fn order_of_use_equals_that_of_a_list() {
-        let mut draws = flux_io_core::Draws(11);
-        let mut t = table(20);
-        let mut list: Vec<u32> = (0..20).collect();
-        for _ in 0..5_000 {
-            let slot = draws.below(20);
-            t.touch(slot);
-            list.retain(|s| *s != slot);
-            list.push(slot);
-            assert_eq!(t.least_used(NONE), list[0]);
-            assert_eq!(t.least_used(list[0]), list[1]);
-        }
-        assert_eq!(t.by_use().collect::<Vec<_>>(), list);
-        assert!(t.uses.len() <= 20 * USES + FEW + 1);
-    }
-}
+mod tests;

@@ -28,6 +28,7 @@ pub(crate) enum Exit {
 }
 
 impl Exit {
+    #[inline]
     const fn reason(self) -> Reason {
         match self {
             Self::Complete => Reason::Complete,
@@ -35,6 +36,7 @@ impl Exit {
         }
     }
 
+    #[inline]
     const fn class(self) -> Class {
         match self {
             Self::Complete => Class::Complete,
@@ -45,6 +47,7 @@ impl Exit {
         }
     }
 
+    #[inline]
     const fn emits(self) -> bool {
         matches!(self, Self::Complete | Self::Partial(_))
     }

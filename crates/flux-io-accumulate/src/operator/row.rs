@@ -379,6 +379,7 @@ impl<C: Column, KO: KeyOf<C>, A: Accumulate<C, Key = KO::Key>> Accumulator<C, KO
 }
 
 /// Whether a set holds a fragment.
+#[inline]
 fn holds_fragment(identity: Identity, tail: &Tail, mask: u64, f: &Fragment) -> bool {
     match identity {
         Identity::Variable => tail.bits(mask).has(f.bit),
@@ -387,6 +388,7 @@ fn holds_fragment(identity: Identity, tail: &Tail, mask: u64, f: &Fragment) -> b
 }
 
 /// Adds a fragment to a set: its bit, and its identity where that is something else.
+#[inline]
 pub(super) fn add_fragment(identity: Identity, tail: &mut Tail, mask: &mut u64, f: &Fragment) {
     let new = identity == Identity::Variable || !tail.bits(*mask).has(f.bit);
     tail.vars += u32::from(new);
