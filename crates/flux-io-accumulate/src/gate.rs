@@ -21,6 +21,7 @@ impl Gate {
     }
 
     /// Takes a token, if there is one.
+    #[inline]
     pub(crate) fn pass(&mut self, now: Moment) -> bool {
         self.level = self.level(now);
         self.read = self.read.max(now);

@@ -26,10 +26,12 @@ impl Default for Index {
     }
 }
 
+#[inline]
 const fn slot_of(cell: u64) -> u32 {
     cell as u32
 }
 
+#[inline]
 const fn tag_of(cell: u64) -> u32 {
     (cell >> 32) as u32
 }
@@ -77,11 +79,13 @@ impl Index {
     }
 
     /// Whether one more entry leaves half of the cells empty.
+    #[inline]
     pub(crate) const fn roomy(&self) -> bool {
         (self.len + 1) * 2 <= self.cells.len()
     }
 
     /// Whether one more entry fits at all, however slow.
+    #[inline]
     pub(crate) const fn fits(&self) -> bool {
         (self.len + 1) * 8 <= self.cells.len() * 7
     }

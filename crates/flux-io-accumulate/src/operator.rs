@@ -7,6 +7,7 @@
 //! batches of one row, at every batch size, with watermarks at their exact places.
 
 mod batch;
+mod blueprint;
 mod command;
 mod end;
 mod expire;
@@ -15,186 +16,24 @@ mod leave;
 mod limits;
 mod row;
 mod snapshot;
+mod traits;
 
 use crate::gate::Gate;
 use crate::index::NONE;
-use crate::need::{Need, Seen};
-use crate::policy::{After, Identity, Keep, OnLimit, OnUnkeyed, Policy, PolicyFault, Then};
+use crate::need::Seen;
 use crate::purse::Purse;
 use crate::table::Table;
 use crate::timers::{Entry, Timers};
 use crate::tombs::{Tomb, Tombs};
 use flux_io_core::{
-    Accumulate, AccumulationDescriptor, Batch, Class, Column, Command, Draws, ErrorRecord, Gauge,
-    Key, KeyOf, Ledger, Moment, Out, Outcome, Stage, StageCx, StageError, StageId, Step, Timestamp,
+    Accumulate, Batch, Class, Column, Command, Draws, ErrorRecord, Gauge, Key, KeyOf, Ledger,
+    Moment, Out, Outcome, Stage, StageCx, StageError, StageId, Step, Timestamp,
 };
 use leave::Exit;
+use traits::Traits;
+
+pub use blueprint::Blueprint;
 use std::fmt;
-use std::marker::PhantomData;
-use std::sync::Arc;
-
-/// A checked policy with its closures: makes instances, one a shard.
-pub struct Blueprint<C, KO, A> {
-    policy: Arc<Policy>,
-    need: Arc<Need>,
-    key: KO,
-    acc: A,
-    column: PhantomData<fn() -> C>,
-}
-
-impl<C, KO: Clone, A: Clone> Clone for Blueprint<C, KO, A> {
-    fn clone(&self) -> Self {
-        Self {
-            policy: Arc::clone(&self.policy),
-            need: Arc::clone(&self.need),
-            key: self.key.clone(),
-            acc: self.acc.clone(),
-            column: PhantomData,
-        }
-    }
-}
-
-impl<C, KO, A> fmt::Debug for Blueprint<C, KO, A> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Blueprint({})", self.policy)
-    }
-}
-
-impl<C: Column, KO: KeyOf<C>, A: Accumulate<C, Key = KO::Key>> Blueprint<C, KO, A> {
-    /// Checks a policy and keeps what instances are made of.
-    ///
-    /// # Errors
-    /// Everything that [`Policy::validate`] finds, and a default key that is none.
-    pub fn new(policy: Policy, key: KO, acc: A) -> Result<Self, Vec<PolicyFault>> {
-        let mut faults = policy.validate().err().unwrap_or_default();
-        if let OnUnkeyed::Default(bytes) = &policy.on_unkeyed
-            && KO::Key::read_bytes(bytes).is_none()
-        {
-            faults.push(PolicyFault::DefaultKey(bytes.clone()));
-        }
-        let need = match Need::compile(&policy.require) {
-            Ok(need) if faults.is_empty() => need,
-            _ => return Err(faults),
-        };
-        let (policy, need) = (Arc::new(policy), Arc::new(need));
-        Ok(Self { policy, need, key, acc, column: PhantomData })
-    }
-
-    /// An instance that holds nothing.
-    #[must_use]
-    pub fn make(&self) -> Accumulator<C, KO, A> {
-        Accumulator::new(self.clone())
-    }
-}
-
-impl<C, KO, A> Blueprint<C, KO, A> {
-    /// The policy.
-    #[must_use]
-    pub fn policy(&self) -> &Policy {
-        &self.policy
-    }
-
-    /// The policy, word by word, for the plan.
-    #[must_use]
-    pub fn describe(&self) -> AccumulationDescriptor {
-        let mut said = self.policy.describe();
-        if self.exact_seq() {
-            said.policy.insert("identity".to_owned(), format!("{:?}", Identity::SourceSeq));
-        }
-        said
-    }
-
-    /// Whether fragments are told apart by source and sequence number, because the policy says so or
-    /// because its requirement names no variables. The stages before it must then keep the numbers
-    /// exact ([`flux_io_core::Hints::exact_seq`]).
-    #[must_use]
-    pub fn exact_seq(&self) -> bool {
-        identity_of(&self.policy, &self.need) == Identity::SourceSeq
-    }
-}
-
-/// What tells fragments of a key apart: variables, unless the requirement names none.
-fn identity_of(p: &Policy, need: &Need) -> Identity {
-    if need.names_variables() || p.identity == Identity::Id {
-        p.identity
-    } else {
-        Identity::SourceSeq
-    }
-}
-
-/// What the policy asks of each row, looked up once.
-#[derive(Clone, Copy, Debug)]
-struct Traits {
-    /// One word of single variables, all of them needed; nothing is kept in tails row by row.
-    lean: bool,
-    need_mask: u64,
-    variables: u32,
-    identity: Identity,
-    /// Deadlines, in nanoseconds.
-    ttl: Option<i64>,
-    idle: Option<i64>,
-    timeout: Option<u64>,
-    quiet: Option<u64>,
-    flush: Option<u64>,
-    /// Whether keys are kept in their order of use.
-    lru: bool,
-    /// Whether a limit over all keys is looked at after each row.
-    limits: bool,
-    key_limits: bool,
-    tombs: bool,
-    tails: bool,
-    on_expire: (u32, Then),
-}
-
-impl Traits {
-    fn of(p: &Policy, need: &Need, budget: bool) -> Self {
-        let nanos = |d: std::time::Duration| u64::try_from(d.as_nanos()).unwrap_or(u64::MAX);
-        let identity = identity_of(p, need);
-        let limits = p.max_bytes.is_some() || p.max_items.is_some() || budget;
-        let lru = (limits || p.max_keys.is_some()) && matches!(p.on_limit, OnLimit::Evict(_));
-        let key_limits = p.max_key_items.is_some() || p.max_key_bytes.is_some();
-        let tombs = p.after != After::Remove;
-        let times = p.has_deadline();
-        let lean = need.inline_mask().is_some()
-            && identity == Identity::Variable
-            && !(p.weighed || lru || limits || key_limits)
-            && p.inactive_after.is_none()
-            && p.idle_timeout.is_none()
-            && !matches!(p.after, After::Tombstone(Keep::For(_)));
-        Self {
-            lean,
-            need_mask: need.inline_mask().unwrap_or(0),
-            variables: u32::try_from(need.groups()).unwrap_or(u32::MAX),
-            identity,
-            ttl: p.expire_after.map(flux_io_core::nanos_i64),
-            idle: p.inactive_after.map(flux_io_core::nanos_i64),
-            timeout: p.timeout.map(nanos),
-            quiet: p.idle_timeout.map(nanos),
-            flush: p.flush_after.map(nanos),
-            lru,
-            limits,
-            key_limits,
-            tombs,
-            tails: !lean || times || tombs,
-            on_expire: p.on_expire.parts(),
-        }
-    }
-
-    const fn events(&self) -> bool {
-        self.ttl.is_some() || self.idle.is_some()
-    }
-
-    const fn clocks(&self) -> bool {
-        self.timeout.is_some() || self.quiet.is_some() || self.flush.is_some()
-    }
-
-    /// Bytes a slot beside the table: at most twice the entries (see [`Timers::sweep`]), in
-    /// buffers up to twice as large, for each clock; and its place in the queue of leaving keys.
-    const fn extra_bytes(&self) -> u64 {
-        let clocks = self.events() as u64 + self.clocks() as u64;
-        clocks * 4 * size_of::<Entry>() as u64 + size_of::<Due>() as u64
-    }
-}
 
 /// A key that is to leave, in its place in the order of leaving.
 #[derive(Clone, Copy, Debug)]
@@ -297,7 +136,7 @@ impl<C: Column, KO: KeyOf<C>, A: Accumulate<C, Key = KO::Key>> Accumulator<C, KO
         let max_tombs = if traits.tombs { plan.policy.max_tombstones } else { 0 };
         Self {
             traits,
-            table: Table::new(traits.tails, 0, traits.extra_bytes()),
+            table: Table::new(traits.beside(), 0),
             tombs: Tombs::new(max_tombs, KO::Key::heap_bytes),
             events: Timers::default(),
             clocks: Timers::default(),
@@ -444,7 +283,7 @@ where
         self.traits = Traits::of(&self.plan.policy, &self.plan.need, home.memory.is_some());
         // One mixing more: whoever learns the hashes still does not know the places.
         let seed = Draws(home.hash_seed).next_u64();
-        self.table = Table::new(self.traits.tails, seed, self.traits.extra_bytes());
+        self.table = Table::new(self.traits.beside(), seed);
         self.purse = Purse::new(cx.reservation());
         self.now = cx.now();
         match self.stash.take() {
@@ -563,6 +402,7 @@ where
 }
 
 /// Whether a slot number stands for none.
+#[inline]
 const fn none(slot: u32) -> bool {
     slot == NONE
 }

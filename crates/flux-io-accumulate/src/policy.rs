@@ -1,12 +1,18 @@
 //! The policy of an accumulator as plain data: what is required, how long a key may wait, how it
 //! leaves, what stays of it, and how much may be held. Closures are not here (see `assembly`).
 
+mod fault;
+mod words;
+
 use crate::need::Need;
-use crate::require::{Require, RequireError};
+use crate::require::Require;
 use flux_io_core::AccumulationDescriptor;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
+
+pub use fault::PolicyFault;
+pub(crate) use words::policy_words;
 
 /// What makes two fragments of a key the same fragment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -398,38 +404,6 @@ impl Policy {
     }
 }
 
-/// What makes a policy unusable.
-#[derive(Clone, Debug, PartialEq, thiserror::Error)]
-pub enum PolicyFault {
-    /// The requirement.
-    #[error(transparent)]
-    Require(#[from] RequireError),
-    /// A number that must be at least 1.
-    #[error("`{word}` is 0, so nothing could pass; leave it out or give at least 1")]
-    Zero {
-        /// The word.
-        word: &'static str,
-    },
-    /// Keys that are never completed would never leave (B78).
-    #[error(
-        "no deadline, no flush at the end and no limit: incomplete keys would never leave; give \
-         `.expire_after(..)`, another `.on_end(..)` or `.max_keys(..)`"
-    )]
-    NeverLeaves,
-    /// Corrections without a codec.
-    #[error("`on_late` corrects results, so states must outlive them; give `.durable(save, load)`")]
-    CorrectNeedsCodec,
-    /// The default key's bytes are of no key.
-    #[error("the default key {0:02x?} is no key of this type; give the bytes of one")]
-    DefaultKey(Vec<u8>),
-    /// A bound that the requirement does not name.
-    #[error("a bound `{name}` is declared, but the requirement uses none of that name")]
-    UnknownBound {
-        /// Its name.
-        name: String,
-    },
-}
-
 impl fmt::Display for Policy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let text = self.describe().policy;
@@ -438,202 +412,10 @@ impl fmt::Display for Policy {
     }
 }
 
-/// The words of a policy, the same on [`Policy`], `Assembly` and `Assembled`.
-macro_rules! policy_words {
-    ($($path:ident)?) => {
-        /// What a key needs to be complete.
-        #[must_use]
-        pub fn require(mut self, require: crate::require::Require) -> Self {
-            self.$($path.)?require = require;
-            self
-        }
-        /// What makes two fragments of a key the same.
-        #[must_use]
-        pub fn identity(mut self, identity: crate::policy::Identity) -> Self {
-            self.$($path.)?identity = identity;
-            self
-        }
-        /// Absolute deadline in event time: the key leaves when the watermark reaches the event
-        /// time of the fragment that came first plus `ttl`.
-        #[must_use]
-        pub fn expire_after(mut self, ttl: std::time::Duration) -> Self {
-            self.$($path.)?expire_after = Some(ttl);
-            self
-        }
-        /// Inactivity in event time: the key leaves when the watermark reaches the greatest event
-        /// time seen of it plus `gap`.
-        #[must_use]
-        pub fn inactive_after(mut self, gap: std::time::Duration) -> Self {
-            self.$($path.)?inactive_after = Some(gap);
-            self
-        }
-        /// Absolute deadline by the engine's clock, armed beside the ones in event time.
-        #[must_use]
-        pub fn timeout(mut self, after: std::time::Duration) -> Self {
-            self.$($path.)?timeout = Some(after);
-            self
-        }
-        /// Inactivity by the engine's clock, armed beside the ones in event time.
-        #[must_use]
-        pub fn idle_timeout(mut self, gap: std::time::Duration) -> Self {
-            self.$($path.)?idle_timeout = Some(gap);
-            self
-        }
-        /// A partial leaves this long after its first fragment, by the engine's clock, reason
-        /// `latency`, whatever `on_expire` says.
-        #[must_use]
-        pub fn flush_after(mut self, after: std::time::Duration) -> Self {
-            self.$($path.)?flush_after = Some(after);
-            self
-        }
-        /// What happens at a deadline.
-        #[must_use]
-        pub fn on_expire(mut self, on: crate::policy::OnExpire) -> Self {
-            self.$($path.)?on_expire = on;
-            self
-        }
-        /// What stays of a key that has left, for whatever reason.
-        #[must_use]
-        pub fn on_complete(mut self, after: crate::policy::After) -> Self {
-            self.$($path.)?after = after;
-            self
-        }
-        /// What happens to new fragments of a key that has left.
-        #[must_use]
-        pub fn on_late(mut self, on: crate::policy::OnLate) -> Self {
-            self.$($path.)?on_late = on;
-            self
-        }
-        /// What happens to copies of a fragment.
-        #[must_use]
-        pub fn on_duplicate(mut self, on: crate::policy::OnDuplicate) -> Self {
-            self.$($path.)?on_duplicate = on;
-            self
-        }
-        /// What happens to rows without a key.
-        #[must_use]
-        pub fn on_unkeyed(mut self, on: crate::policy::OnUnkeyed) -> Self {
-            self.$($path.)?on_unkeyed = on;
-            self
-        }
-        /// What happens to open keys at the end of input.
-        #[must_use]
-        pub fn on_end(mut self, on: crate::policy::OnEnd) -> Self {
-            self.$($path.)?on_end = on;
-            self
-        }
-        /// At most `n` open keys.
-        #[must_use]
-        pub fn max_keys(mut self, n: u64) -> Self {
-            self.$($path.)?max_keys = Some(n);
-            self
-        }
-        /// At most `n` bytes of open keys.
-        #[must_use]
-        pub fn max_bytes(mut self, n: u64) -> Self {
-            self.$($path.)?max_bytes = Some(n);
-            self
-        }
-        /// At most `n` fragments held.
-        #[must_use]
-        pub fn max_items(mut self, n: u64) -> Self {
-            self.$($path.)?max_items = Some(n);
-            self
-        }
-        /// A key that reaches `n` fragments leaves, reason `capacity`.
-        #[must_use]
-        pub fn max_key_items(mut self, n: u64) -> Self {
-            self.$($path.)?max_key_items = Some(n);
-            self
-        }
-        /// A key whose state reaches `n` bytes leaves, reason `capacity`.
-        #[must_use]
-        pub fn max_key_bytes(mut self, n: u64) -> Self {
-            self.$($path.)?max_key_bytes = Some(n);
-            self
-        }
-        /// At most `per_second` new keys a second, `burst` at once, by the engine's clock; others
-        /// are dead letters, cause `refused_key`.
-        #[must_use]
-        pub fn new_keys(mut self, per_second: u32, burst: u32) -> Self {
-            self.$($path.)?new_keys = Some(crate::policy::NewKeys { per_second, burst });
-            self
-        }
-        /// What happens at a limit.
-        #[must_use]
-        pub fn on_limit(mut self, on: crate::policy::OnLimit) -> Self {
-            self.$($path.)?on_limit = on;
-            self
-        }
-        /// At most `n` tombstones; over it the oldest goes, counted.
-        #[must_use]
-        pub fn max_tombstones(mut self, n: u64) -> Self {
-            self.$($path.)?max_tombstones = n;
-            self
-        }
-        /// Numbers of variables and bounds above `n` make a row a dead letter, cause `type`.
-        #[must_use]
-        pub fn max_index(mut self, n: u32) -> Self {
-            self.$($path.)?max_index = n;
-            self
-        }
-    };
-}
-pub(crate) use policy_words;
-
 /// The words that are also fields.
 impl Policy {
     policy_words!();
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn pair() -> Policy {
-        Policy::new(Require::all(["a", "b"]))
-    }
-
-    /// Row 121.
-    #[test]
-    fn b078_a_policy_under_which_keys_never_leave_is_refused() {
-        let endless = pair().on_end(OnEnd::Keep);
-        assert_eq!(endless.validate(), Err(vec![PolicyFault::NeverLeaves]));
-        assert!(endless.clone().max_keys(1).validate().is_ok());
-        assert!(endless.clone().expire_after(Duration::ZERO).validate().is_ok());
-        assert!(pair().validate().is_ok());
-        let text = "no deadline and no limit: on an endless input, keys that are never completed are held for ever";
-        assert!(pair().warnings().iter().any(|w| w == text));
-    }
-
-    /// Row 109.
-    #[test]
-    fn every_fault_is_found_at_once() {
-        let p = Policy::new(Require::new())
-            .max_keys(0)
-            .new_keys(0, 1)
-            .on_late(OnLate::Correct)
-            .on_expire(OnExpire::Extend { times: 0, then: Then::Drop });
-        let faults = Policy { durable: false, ..p }.validate().unwrap_err();
-        let golden = [
-            "`all()` names nothing; give it at least one variable or rule",
-            "`max_keys` is 0, so nothing could pass; leave it out or give at least 1",
-            "`new_keys` is 0, so nothing could pass; leave it out or give at least 1",
-            "`on_late` corrects results, so states must outlive them; give `.durable(save, load)`",
-            "`on_expire extend` is 0, so nothing could pass; leave it out or give at least 1",
-        ];
-        assert_eq!(faults.iter().map(ToString::to_string).collect::<Vec<_>>(), golden);
-    }
-
-    /// Rows 109, 265.
-    #[test]
-    fn what_depends_on_the_schedule_is_named() {
-        assert!(pair().expire_after(Duration::from_secs(1)).schedule_dependent().is_empty());
-        let p = pair().new_keys(10, 5).timeout(Duration::from_secs(1)).max_keys(3);
-        let named = ["new-key gate", "timeout", "key limit, when it is reached"];
-        assert_eq!(p.schedule_dependent(), named);
-        let words = p.describe().policy;
-        assert_eq!(words["new_keys"], "10 a second, 5 at once");
-        assert_eq!(words["require"], "all(a, b)");
-    }
-}
+mod tests;

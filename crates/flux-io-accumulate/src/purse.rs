@@ -19,6 +19,7 @@ impl Purse {
     }
 
     /// Bytes used.
+    #[inline]
     pub(crate) const fn used(&self) -> u64 {
         self.used
     }
@@ -44,6 +45,7 @@ impl Purse {
     }
 
     /// Whether the budget covers all that is used, asking again if it did not.
+    #[inline]
     pub(crate) fn covered(&mut self) -> bool {
         self.reservation.bytes() >= self.used || self.cover(0)
     }

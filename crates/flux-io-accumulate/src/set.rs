@@ -14,16 +14,19 @@ impl Words {
     }
 
     /// The words.
+    #[inline]
     pub(crate) fn as_slice(&self) -> &[u64] {
         &self.0
     }
 
     /// Heap bytes held.
+    #[inline]
     pub(crate) const fn bytes(&self) -> usize {
         self.0.capacity() * 8
     }
 
     /// Adds bit `64 + at`; doubles when it must grow.
+    #[inline]
     pub(crate) fn insert(&mut self, at: u64) {
         let word = (at / 64) as usize;
         if word >= self.0.len() {
@@ -56,6 +59,7 @@ impl Bits<'_> {
     }
 
     /// How many bits are in the set.
+    #[inline]
     pub(crate) fn count(&self) -> u32 {
         self.first.count_ones() + self.rest.iter().map(|w| w.count_ones()).sum::<u32>()
     }

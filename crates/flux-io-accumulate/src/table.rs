@@ -4,10 +4,13 @@
 //! holds what only some policies ask for (deadlines, order of use, bounds, large sets); policies
 //! that ask for none of it have no tails at all.
 
+mod tail;
+
 use crate::index::{CELL, Index, NONE, tag};
 use crate::purse::Purse;
-use crate::set::{Bits, Words};
-use std::collections::BTreeSet;
+use std::collections::VecDeque;
+
+pub(crate) use tail::{More, Tail, Watch};
 
 /// What every fragment of a key reads.
 #[derive(Debug)]
@@ -22,103 +25,15 @@ pub(crate) struct Head<K> {
     pub(crate) life: u32,
 }
 
-/// What only some policies read.
-#[derive(Debug)]
-pub(crate) struct Tail {
-    pub(crate) fragments: u32,
-    /// Distinct variables.
-    pub(crate) vars: u32,
-    pub(crate) generation: u32,
-    /// How often its deadlines were extended.
-    pub(crate) extended: u32,
-    /// Greatest event time seen.
-    pub(crate) newest: i64,
-    /// Absolute event-time deadline.
-    pub(crate) ttl_at: i64,
-    /// Event-time inactivity deadline.
-    pub(crate) idle_at: i64,
-    /// The same by the engine's clock, and the first flush.
-    pub(crate) timeout_at: u64,
-    pub(crate) quiet_at: u64,
-    pub(crate) flush_at: u64,
-    /// Heap bytes charged for the state and the rest of the key.
-    pub(crate) heap: u64,
-    /// Neighbours in the order of use.
-    pub(crate) older: u32,
-    pub(crate) newer: u32,
-    /// The first bounds.
-    pub(crate) bounds: [u32; 2],
-    pub(crate) more: Option<Box<More>>,
-}
-
-/// What few keys need.
-#[derive(Debug, Default)]
-pub(crate) struct More {
-    /// Variables from bit 64 on.
-    pub(crate) words: Words,
-    /// Identities of fragments, where they are not their variables.
-    pub(crate) ids: BTreeSet<(u64, u64)>,
-    /// All bounds, when there are more than two.
-    pub(crate) bounds: Vec<u32>,
-}
-
-impl Default for Tail {
-    fn default() -> Self {
-        Self {
-            fragments: 0,
-            vars: 0,
-            generation: 0,
-            extended: 0,
-            newest: i64::MIN,
-            ttl_at: i64::MAX,
-            idle_at: i64::MAX,
-            timeout_at: u64::MAX,
-            quiet_at: u64::MAX,
-            flush_at: u64::MAX,
-            heap: 0,
-            older: NONE,
-            newer: NONE,
-            bounds: [crate::need::UNKNOWN; 2],
-            more: None,
-        }
-    }
-}
-
-impl Tail {
-    /// The set of variables, with the head's mask.
-    pub(crate) fn bits(&self, mask: u64) -> Bits<'_> {
-        Bits { first: mask, rest: self.more.as_ref().map_or(&[], |m| m.words.as_slice()) }
-    }
-
-    /// The bounds, all `n` of them.
-    pub(crate) fn bounds(&self, n: usize) -> &[u32] {
-        if n <= self.bounds.len() {
-            return &self.bounds[..n];
-        }
-        self.more.as_ref().map_or(&[], |m| &m.bounds)
-    }
-
-    /// Notes a bound; the first declaration counts.
-    pub(crate) fn declare(&mut self, which: usize, of: usize, value: u32) {
-        let place = if of <= self.bounds.len() {
-            self.bounds.get_mut(which)
-        } else {
-            let more = self.more.get_or_insert_default();
-            more.bounds.resize(of, crate::need::UNKNOWN);
-            more.bounds.get_mut(which)
-        };
-        if let Some(b) = place.filter(|b| **b == crate::need::UNKNOWN) {
-            *b = value;
-        }
-    }
-
-    /// Heap bytes of the tail itself.
-    pub(crate) fn heap_bytes(&self) -> usize {
-        // A node of a `BTreeSet` holds 5 to 11 entries; 4/3 is the mean slack of a random fill.
-        let ids = |m: &More| m.ids.len() * 16 * 4 / 3;
-        let more = |m: &More| size_of::<More>() + m.words.bytes() + m.bounds.len() * 4 + ids(m);
-        self.more.as_deref().map_or(0, more)
-    }
+/// What is kept beside each head and state.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Beside {
+    pub(crate) tails: bool,
+    pub(crate) watches: bool,
+    /// The order of use.
+    pub(crate) uses: bool,
+    /// Bytes a slot of what stands elsewhere (timers, queues).
+    pub(crate) extra: u64,
 }
 
 /// The open keys.
@@ -128,13 +43,17 @@ pub(crate) struct Table<K, S> {
     pub(crate) heads: Vec<Head<K>>,
     pub(crate) states: Vec<S>,
     pub(crate) tails: Vec<Tail>,
+    watches: Vec<Watch>,
+    /// Lent where there are no watches.
+    no_watch: Watch,
     free: Vec<u32>,
     len: usize,
-    with_tails: bool,
+    beside: Beside,
     seed: u64,
-    /// Least and most recently used.
-    oldest: u32,
-    newest: u32,
+    /// The order of use, least recent first: slots with the stamp of that use. A slot used again
+    /// has a later stamp; its earlier entries are dropped where they are met.
+    uses: VecDeque<(u32, u32)>,
+    stamp: u32,
     /// Bytes charged a slot, beside the index.
     slot_bytes: u64,
     /// Most keys open at once since the table was last empty.
@@ -151,25 +70,37 @@ const WORTH: usize = 4096;
 /// of an hour, then all of the next), the next wave finds its memory there instead of growing anew
 /// from nothing; measured in docs/benchmarks.md, W5.
 const KEPT: u32 = 64;
+/// Entries of the order of use for each open key above which the stale ones are swept out, and
+/// entries that are never worth it.
+const USES: usize = 4;
+const FEW: usize = 64;
 
 impl<K, S> Table<K, S> {
-    /// An empty table; `extra` bytes a slot are charged for what stands beside it (timers).
-    pub(crate) fn new(with_tails: bool, seed: u64, extra: u64) -> Self {
-        let tail = if with_tails { size_of::<Tail>() } else { 0 };
-        // Four bytes for the list of free slots.
-        let slot_bytes = (size_of::<Head<K>>() + size_of::<S>() + tail + 4) as u64 + extra;
+    /// An empty table.
+    pub(crate) fn new(beside: Beside, seed: u64) -> Self {
+        let each = [
+            size_of::<Head<K>>(),
+            size_of::<S>(),
+            if beside.tails { size_of::<Tail>() } else { 0 },
+            if beside.watches { size_of::<Watch>() } else { 0 },
+            if beside.uses { (USES + 1) * size_of::<(u32, u32)>() } else { 0 },
+            // Its place in the list of free slots.
+            size_of::<u32>(),
+        ];
         Self {
             index: Index::default(),
             heads: Vec::new(),
             states: Vec::new(),
             tails: Vec::new(),
+            watches: Vec::new(),
+            no_watch: Watch::default(),
             free: Vec::new(),
             len: 0,
-            with_tails,
+            beside,
             seed,
-            oldest: NONE,
-            newest: NONE,
-            slot_bytes,
+            uses: VecDeque::new(),
+            stamp: 0,
+            slot_bytes: each.iter().sum::<usize>() as u64 + beside.extra,
             peak: 0,
             idle: 0,
         }
@@ -235,8 +166,11 @@ impl<K, S> Table<K, S> {
         self.heads.reserve_exact(to - len);
         self.states.reserve_exact(to - len);
         self.free.reserve_exact(to);
-        if self.with_tails {
+        if self.beside.tails {
             self.tails.reserve_exact(to - len);
+        }
+        if self.beside.watches {
+            self.watches.reserve_exact(to - len);
         }
         purse.release(held * self.slot_bytes);
         true
@@ -281,8 +215,7 @@ impl<K, S> Table<K, S> {
 
     fn free_all(&mut self, purse: &mut Purse) -> bool {
         purse.release(self.fixed_bytes());
-        let fresh = Self::new(self.with_tails, self.seed, 0);
-        *self = Self { slot_bytes: self.slot_bytes, ..fresh };
+        *self = Self::new(self.beside, self.seed);
         true
     }
 
@@ -293,8 +226,11 @@ impl<K, S> Table<K, S> {
             None => {
                 self.heads.push(Head { key: None, mask: 0, tag, life: 0 });
                 self.states.push(fresh());
-                if self.with_tails {
+                if self.beside.tails {
                     self.tails.push(Tail::default());
+                }
+                if self.beside.watches {
+                    self.watches.push(Watch::default());
                 }
                 (self.heads.len() - 1) as u32
             }
@@ -325,135 +261,79 @@ impl<K, S> Table<K, S> {
         self.heads.iter().enumerate().filter(|(_, h)| h.key.is_some()).map(|(i, _)| i as u32)
     }
 
-    /// The key that has gone longest without a new fragment, `spare` aside.
-    pub(crate) fn least_used(&self, spare: u32) -> u32 {
-        if self.oldest == spare && spare != NONE {
-            return self.tails[spare as usize].newer;
+    /// The slot that the `n`-th key from now will be opened in, for a prefetch.
+    #[inline]
+    pub(crate) fn next_slot(&self, n: usize) -> usize {
+        match self.free.len().checked_sub(n + 1) {
+            Some(i) => self.free[i] as usize,
+            None => self.heads.len() + n - self.free.len(),
         }
-        self.oldest
+    }
+
+    /// The times of a key; the default ones where none are kept.
+    pub(crate) fn watch(&self, slot: u32) -> Watch {
+        self.watches.get(slot as usize).copied().unwrap_or_default()
+    }
+
+    /// A key's tail and times, to be changed; where no times are kept, changes are lost.
+    #[inline]
+    pub(crate) fn timed(&mut self, slot: u32) -> (&mut Tail, &mut Watch) {
+        let watch = if self.beside.watches {
+            &mut self.watches[slot as usize]
+        } else {
+            self.no_watch = Watch::default();
+            &mut self.no_watch
+        };
+        (&mut self.tails[slot as usize], watch)
+    }
+
+    /// Takes what stands beside a closed slot, leaving it fresh.
+    pub(crate) fn take_beside(&mut self, slot: u32) -> Option<(Tail, Watch)> {
+        let tail = std::mem::take(self.tails.get_mut(slot as usize)?);
+        let watch = self.watches.get_mut(slot as usize).map(std::mem::take);
+        Some((tail, watch.unwrap_or_default()))
+    }
+
+    /// The open key that has gone longest without a new fragment, `spare` aside; [`NONE`] when
+    /// there is none.
+    pub(crate) fn least_used(&mut self, spare: u32) -> u32 {
+        while let Some((slot, stamp)) = self.uses.front().copied() {
+            if self.tails[slot as usize].used == stamp {
+                break;
+            }
+            self.uses.pop_front();
+        }
+        self.by_use().find(|s| *s != spare).unwrap_or(NONE)
     }
 
     /// From the least to the most recently used.
     pub(crate) fn by_use(&self) -> impl Iterator<Item = u32> {
-        let next = |s: &u32| Some(self.tails[*s as usize].newer).filter(|n| *n != NONE);
-        std::iter::successors(Some(self.oldest).filter(|n| *n != NONE), next)
-    }
-
-    /// Takes a key out of the order of use.
-    pub(crate) fn unlink(&mut self, slot: u32) {
-        let Tail { older, newer, .. } = self.tails[slot as usize];
-        match older {
-            NONE if self.oldest == slot => self.oldest = newer,
-            NONE => return,
-            o => self.tails[o as usize].newer = newer,
-        }
-        match newer {
-            NONE => self.newest = older,
-            n => self.tails[n as usize].older = older,
-        }
-        let tail = &mut self.tails[slot as usize];
-        (tail.older, tail.newer) = (NONE, NONE);
+        let valid = |(slot, stamp): &(u32, u32)| self.tails[*slot as usize].used == *stamp;
+        self.uses.iter().filter(move |u| valid(u)).map(|u| u.0)
     }
 
     /// Makes a key the most recently used.
+    #[inline]
     pub(crate) fn touch(&mut self, slot: u32) {
-        if self.newest == slot {
+        self.stamp = self.stamp.wrapping_add(1).max(1);
+        self.tails[slot as usize].used = self.stamp;
+        if let Some(last) = self.uses.back_mut().filter(|u| u.0 == slot) {
+            last.1 = self.stamp;
             return;
         }
-        self.unlink(slot);
-        match self.newest {
-            NONE => self.oldest = slot,
-            n => self.tails[n as usize].newer = slot,
+        if self.uses.len() > self.len * USES + FEW {
+            self.sweep_uses();
         }
-        self.tails[slot as usize].older = self.newest;
-        self.newest = slot;
+        self.uses.push_back((slot, self.stamp));
+    }
+
+    /// Drops stale entries of the order of use; every entry is looked at about once in its life.
+    #[cold]
+    fn sweep_uses(&mut self) {
+        let tails = &self.tails;
+        self.uses.retain(|(slot, stamp)| tails[*slot as usize].used == *stamp);
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn table(keys: u32) -> Table<u32, ()> {
-        let mut t = Table::new(true, 5, 0);
-        let mut purse = Purse::default();
-        for k in 0..keys {
-            assert!(t.make_room(&mut purse));
-            let tag = t.tag(u64::from(k));
-            let s = t.open(tag, k, || ());
-            t.touch(s);
-        }
-        assert_eq!(purse.used(), t.fixed_bytes() - 16, "the first cells are free");
-        t
-    }
-
-    /// Row 116.
-    #[test]
-    fn slots_are_recycled() {
-        let mut t = table(100);
-        for k in 0..50 {
-            let slot = t.find(t.tag(u64::from(k)), |x| *x == k);
-            t.unlink(slot);
-            assert_eq!(t.close(slot), Some(k));
-        }
-        let made = t.heads.len();
-        for k in 100..150 {
-            let tag = t.tag(k.into());
-            let slot = t.open(tag, k, || ());
-            t.touch(slot);
-        }
-        assert_eq!((t.heads.len(), t.len(), t.slots().count()), (made, 100, 100));
-        assert_eq!(t.find(t.tag(3), |k| *k == 3), NONE);
-    }
-
-    #[test]
-    fn an_empty_table_gives_its_memory_back() {
-        let mut t = table(WORTH as u32);
-        let mut purse = Purse::default();
-        assert!(purse.charge(t.fixed_bytes()));
-        assert!(!t.shrink(&mut purse) && !t.rest(&mut purse));
-        for s in 0..WORTH as u32 {
-            t.unlink(s);
-            _ = t.close(s);
-        }
-        assert!(!t.shrink(&mut purse), "the next wave may need it");
-        let rests = (0..=KEPT).position(|_| t.rest(&mut purse));
-        assert_eq!((rests, purse.used(), t.len()), (Some(KEPT as usize), 0, 0));
-        assert_eq!(t.heads.capacity(), 0);
-    }
-
-    #[test]
-    fn a_table_that_has_become_too_large_gives_its_memory_back_at_once() {
-        let mut t = table(WORTH as u32);
-        let mut purse = Purse::default();
-        assert!(purse.charge(t.fixed_bytes()));
-        for s in 0..WORTH as u32 {
-            t.unlink(s);
-            _ = t.close(s);
-        }
-        assert!(!t.shrink(&mut purse));
-        let slot = t.open(t.tag(1), 1, || ());
-        _ = t.close(slot);
-        assert!(t.shrink(&mut purse));
-        assert_eq!((purse.used(), t.heads.capacity()), (0, 0));
-    }
-
-    /// Row 122.
-    #[test]
-    fn order_of_use_is_exact() {
-        let mut t = table(5);
-        t.touch(0);
-        t.touch(2);
-        t.touch(2);
-        assert_eq!(t.by_use().collect::<Vec<_>>(), [1, 3, 4, 0, 2]);
-        assert_eq!((t.least_used(NONE), t.least_used(1)), (1, 3));
-        t.unlink(3);
-        t.unlink(3);
-        t.unlink(1);
-        t.unlink(2);
-        assert_eq!(t.by_use().collect::<Vec<_>>(), [4, 0]);
-        t.unlink(0);
-        t.unlink(4);
-        assert_eq!((t.by_use().count(), t.least_used(NONE)), (0, NONE));
-    }
-}
+mod tests;

@@ -69,6 +69,7 @@ impl Timers {
     }
 
     /// No deadline lies before this moment; `None` when none is stored.
+    #[inline]
     pub(crate) const fn next(&self) -> Option<u64> {
         if self.len == 0 { None } else { Some(self.next) }
     }
@@ -117,6 +118,7 @@ impl Timers {
     }
 
     /// A bucket that was taken apart gets its buffer back, so that steady work allocates nothing.
+    #[inline]
     fn keep_buffer(&mut self, b: usize, mut buffer: Vec<Entry>) {
         if self.buckets[b].is_empty() {
             buffer.clear();
@@ -131,6 +133,7 @@ impl Timers {
 
     /// Drops the entries that `live` disowns, when there are many for `keys` live keys: amortised
     /// O(1) an entry.
+    #[inline]
     pub(crate) fn sweep(&mut self, keys: usize, live: impl Fn(&Entry) -> bool) {
         if self.len <= keys * SLACK + FEW {
             return;
@@ -165,6 +168,7 @@ pub(crate) const fn ordered(t: Timestamp) -> u64 {
 }
 
 /// The timestamp of such a number.
+#[inline]
 pub(crate) const fn unordered(at: u64) -> Timestamp {
     Timestamp((at ^ (1 << 63)) as i64)
 }

@@ -1,7 +1,7 @@
 //! What is remembered of keys that have left: a bounded table of tombstones, oldest out first.
 
 use crate::index::{CELL, Index};
-use crate::need::{Need, Seen};
+use crate::need::{Need, Seen, UNKNOWN};
 use crate::purse::Purse;
 use crate::set::Bits;
 use crate::table::{More, Tail};
@@ -9,16 +9,19 @@ use crate::timers::{Entry, Timers};
 use flux_io_core::Reason;
 use std::collections::VecDeque;
 
-/// A tombstone.
+/// A tombstone: one cache line for a key of a word or two.
 #[derive(Debug)]
 pub(crate) struct Tomb<K> {
     /// The key; `None` while the row is free.
     pub(crate) key: Option<K>,
+    /// Bits 0 to 63 of the variables counted, late ones included.
+    pub(crate) mask: u64,
+    /// When it is over, as an ordered event time.
+    pub(crate) dies: u64,
+    pub(crate) rest: Option<Box<Rest>>,
     pub(crate) tag: u32,
     /// Counts the row's lives.
     pub(crate) life: u32,
-    /// Bits 0 to 63 of the variables counted, late ones included.
-    pub(crate) mask: u64,
     pub(crate) generation: u32,
     /// Fragments it left with.
     pub(crate) fragments: u32,
@@ -28,43 +31,81 @@ pub(crate) struct Tomb<K> {
     pub(crate) reason: Reason,
     /// Whether a result was emitted.
     pub(crate) emitted: bool,
-    /// When it is over, as an ordered event time.
-    pub(crate) dies: u64,
+}
+
+/// What few tombstones need.
+#[derive(Debug)]
+pub(crate) struct Rest {
+    /// Kept for corrections.
     pub(crate) bounds: [u32; 2],
     pub(crate) more: Option<Box<More>>,
     /// The state it left with, written by the accumulator; kept for corrections.
     pub(crate) saved: Option<Box<[u8]>>,
 }
 
+impl Default for Rest {
+    fn default() -> Self {
+        Self { bounds: [UNKNOWN; 2], more: None, saved: None }
+    }
+}
+
 impl<K> Tomb<K> {
+    fn more(&self) -> Option<&More> {
+        self.rest.as_ref()?.more.as_deref()
+    }
+
+    /// The state it left with, where it was kept.
+    pub(crate) fn saved(&self) -> Option<&[u8]> {
+        self.rest.as_ref()?.saved.as_deref()
+    }
+
+    /// Its set of variables.
+    pub(crate) fn bits(&self) -> Bits<'_> {
+        Bits { first: self.mask, rest: self.more().map_or(&[], |m| m.words.as_slice()) }
+    }
+
+    /// Whether it has counted a fragment of this identity.
+    pub(crate) fn has_id(&self, id: (u64, u64)) -> bool {
+        self.more().is_some_and(|m| m.ids.contains(&id))
+    }
+
     /// What is known of the key now.
     pub(crate) fn seen(&self, need: &Need) -> Seen<'_> {
-        let rest: &[u64] = self.more.as_ref().map_or(&[], |m| m.words.as_slice());
-        let bits = Bits { first: self.mask, rest };
-        let n = need.bounds();
-        let bounds = if n <= 2 {
-            &self.bounds[..n]
-        } else {
-            self.more.as_ref().map_or(&[][..], |m| &m.bounds)
+        let (bits, n) = (self.bits(), need.bounds());
+        let bounds = match &self.rest {
+            Some(rest) if n <= 2 => &rest.bounds[..n],
+            _ => self.more().map_or(&[][..], |m| &m.bounds),
         };
         Seen { bits, vars: bits.count(), fragments: self.fragments + self.late, bounds }
     }
 
     /// Lends the set, bounds and identities to a tail, so that one piece of code writes them.
-    pub(crate) fn with_tail<R>(&mut self, act: impl FnOnce(&mut Tail, &mut u64) -> R) -> R {
-        let mut tail = Tail { bounds: self.bounds, more: self.more.take(), ..Tail::default() };
-        let r = act(&mut tail, &mut self.mask);
-        self.bounds = tail.bounds;
-        self.more = tail.more;
-        r
+    pub(crate) fn with_tail(&mut self, act: impl FnOnce(&mut Tail, &mut u64)) {
+        let mut tail = Tail::default();
+        if let Some(rest) = &mut self.rest {
+            tail.bounds = rest.bounds;
+            tail.more = rest.more.take();
+        }
+        act(&mut tail, &mut self.mask);
+        if self.rest.is_some() || tail.more.is_some() {
+            let rest = self.rest.get_or_insert_default();
+            rest.bounds = tail.bounds;
+            rest.more = tail.more;
+        }
     }
 
     /// Heap bytes behind it, the key's aside.
     fn heap_bytes(&self) -> u64 {
-        let more = self.more.as_deref().map_or(0, |m| {
+        let more = |m: &More| {
+            // See `Tail::heap_bytes`.
             size_of::<More>() + m.words.bytes() + m.bounds.len() * 4 + m.ids.len() * 64 / 3
-        });
-        (more + self.saved.as_ref().map_or(0, |s| s.len())) as u64
+        };
+        let rest = |r: &Rest| {
+            size_of::<Rest>()
+                + r.more.as_deref().map_or(0, more)
+                + r.saved.as_ref().map_or(0, |s| s.len())
+        };
+        self.rest.as_deref().map_or(0, rest) as u64
     }
 }
 
@@ -240,8 +281,7 @@ impl<K> Tombs<K> {
     pub(crate) fn take(&mut self, row: u32, purse: &mut Purse) -> Option<Tomb<K>> {
         let t = &mut self.rows[row as usize];
         let heap = t.heap_bytes() + t.key.as_ref().map_or(0, self.key_heap) as u64;
-        let out =
-            Tomb { key: Some(t.key.take()?), more: t.more.take(), saved: t.saved.take(), ..*t };
+        let out = Tomb { key: Some(t.key.take()?), rest: t.rest.take(), ..*t };
         t.life = t.life.wrapping_add(1);
         self.index.remove(out.tag, row);
         self.free.push(row);
@@ -288,14 +328,17 @@ mod tests {
             reason: Reason::Complete,
             emitted: true,
             dies,
-            bounds: [0; 2],
-            more: None,
-            saved: None,
+            rest: None,
         }
     }
 
     fn keys(t: &Tombs<u32>) -> Vec<u32> {
         t.by_age().filter_map(|t| t.key).collect()
+    }
+
+    #[test]
+    fn a_tombstone_of_a_small_key_is_one_cache_line() {
+        assert_eq!((size_of::<Tomb<u64>>(), size_of::<Tail>()), (64, 64));
     }
 
     #[test]

@@ -169,8 +169,7 @@ impl<C: Column, K: Kernel<C>> Segment<C, K> {
         cx: &mut StageCx<'_>,
     ) -> Result<Ran, StageError> {
         let max = out.max_rows();
-        let source =
-            if K::EXPANDS { SourceId(MADE | cx.home().id.0) } else { input.meta.source };
+        let source = if K::EXPANDS { SourceId(MADE | cx.home().id.0) } else { input.meta.source };
         if !joins(out.batch(), source, &input.meta) || out.batch().len() >= max {
             out.seal();
         }

@@ -1,5 +1,6 @@
 //! The algebra against its definition: sets of variables, in any order.
 
+use super::judge::ALMOST;
 use super::*;
 use crate::set::Words;
 

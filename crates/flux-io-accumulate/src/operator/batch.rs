@@ -1,6 +1,6 @@
 //! A batch: blocks of rows, with the watermarks at their places between them.
 
-use super::{Accumulator, Cursor, Left};
+use super::{Accumulator, Cursor, Left, none};
 use crate::timers::unordered;
 use flux_io_core::hint::{prefetch, prefetch_all};
 use flux_io_core::{
@@ -111,15 +111,19 @@ impl<C: Column, KO: KeyOf<C>, A: Accumulate<C, Key = KO::Key>> Accumulator<C, KO
                 self.tombs.prefetch(*tag);
             }
         }
+        let mut new = 0;
         for (tag, slot) in &mut self.hints {
             *slot = self.table.index.guess(*tag);
-            prefetch(&self.table.heads, *slot as usize);
-            prefetch_all(&self.table.states, *slot as usize);
-        }
-        if !self.traits.lean {
-            for (_, slot) in &self.hints {
-                prefetch_all(&self.table.tails, *slot as usize);
-            }
+            // A key that is not there will be opened in a slot that is known beforehand.
+            let place = if none(*slot) {
+                new += 1;
+                self.table.next_slot(new - 1)
+            } else {
+                *slot as usize
+            };
+            prefetch(&self.table.heads, place);
+            prefetch_all(&self.table.states, place);
+            prefetch(&self.table.tails, place);
         }
     }
 

@@ -54,16 +54,16 @@ impl<C: Column, KO: KeyOf<C>, A: Accumulate<C, Key = KO::Key>> Accumulator<C, KO
             return Why::Left { reason: t.reason, fragments: t.fragments, late: t.late };
         }
         let (score, missing) = self.progress(slot);
-        let tail = self.table.tails.get(slot as usize);
-        let (t, tail) = (&self.traits, tail.filter(|_| self.traits.tails));
+        let (t, watch) = (&self.traits, self.table.watch(slot));
+        let ttl_at = self.table.tails.get(slot as usize).map_or(i64::MAX, |x| x.ttl_at);
         Why::Open {
             fragments: self.fragments(slot),
             missing: missing.map(Vec::from).unwrap_or_default(),
             score,
-            deadline: tail.filter(|_| t.events()).map(|x| Timestamp(x.ttl_at.min(x.idle_at))),
-            timeout: tail
-                .filter(|_| t.clocks())
-                .map(|x| Moment(x.timeout_at.min(x.quiet_at).min(x.flush_at))),
+            deadline: t.events().then(|| Timestamp(ttl_at.min(watch.idle_at))),
+            timeout: t
+                .clocks()
+                .then(|| Moment(watch.timeout_at.min(watch.quiet_at).min(watch.flush_at))),
         }
     }
 }

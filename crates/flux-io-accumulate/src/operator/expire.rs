@@ -32,9 +32,9 @@ impl<C: Column, KO: KeyOf<C>, A: Accumulate<C, Key = KO::Key>> Accumulator<C, KO
     /// Looks at the event-time deadlines of a key, extending them as the policy allows.
     fn look_event(&mut self, slot: u32) -> Verdict {
         let (times, t, w) = (self.traits.on_expire.0, self.traits, self.watermark.0);
-        let tail = &mut self.table.tails[slot as usize];
+        let (tail, watch) = self.table.timed(slot);
         loop {
-            let at = tail.ttl_at.min(tail.idle_at);
+            let at = tail.ttl_at.min(watch.idle_at);
             let late = ordered(Timestamp(at));
             if at > w {
                 return Verdict::Wait(late);
@@ -48,8 +48,8 @@ impl<C: Column, KO: KeyOf<C>, A: Accumulate<C, Key = KO::Key>> Accumulator<C, KO
             if let Some(d) = t.ttl.filter(|_| tail.ttl_at == at) {
                 tail.ttl_at = at.saturating_add(d);
             }
-            if let Some(d) = t.idle.filter(|_| tail.idle_at == at) {
-                tail.idle_at = at.saturating_add(d);
+            if let Some(d) = t.idle.filter(|_| watch.idle_at == at) {
+                watch.idle_at = at.saturating_add(d);
             }
         }
     }
@@ -57,27 +57,27 @@ impl<C: Column, KO: KeyOf<C>, A: Accumulate<C, Key = KO::Key>> Accumulator<C, KO
     /// The same by the engine's clock; the first flush is never extended.
     fn look_clock(&mut self, slot: u32) -> Verdict {
         let (times, t, now) = (self.traits.on_expire.0, self.traits, self.now.0);
-        let tail = &mut self.table.tails[slot as usize];
+        let (tail, watch) = self.table.timed(slot);
         loop {
-            let at = tail.timeout_at.min(tail.quiet_at).min(tail.flush_at);
+            let at = watch.timeout_at.min(watch.quiet_at).min(watch.flush_at);
             if at > now {
                 return Verdict::Wait(at);
             }
-            let expires = tail.timeout_at == at || tail.quiet_at == at;
-            if !expires || (tail.flush_at == at && tail.extended < times) {
+            let expires = watch.timeout_at == at || watch.quiet_at == at;
+            if !expires || (watch.flush_at == at && tail.extended < times) {
                 return Verdict::Leave(at, Exit::Partial(Reason::Latency));
             }
             if tail.extended >= times {
-                let ttl = t.timeout.is_some() && tail.timeout_at == at;
+                let ttl = t.timeout.is_some() && watch.timeout_at == at;
                 let reason = if ttl { Reason::Ttl } else { Reason::Latency };
                 return Verdict::Leave(at, self.exit_at_deadline(reason));
             }
             tail.extended += 1;
-            if let Some(d) = t.timeout.filter(|_| tail.timeout_at == at) {
-                tail.timeout_at = at.saturating_add(d);
+            if let Some(d) = t.timeout.filter(|_| watch.timeout_at == at) {
+                watch.timeout_at = at.saturating_add(d);
             }
-            if let Some(d) = t.quiet.filter(|_| tail.quiet_at == at) {
-                tail.quiet_at = at.saturating_add(d);
+            if let Some(d) = t.quiet.filter(|_| watch.quiet_at == at) {
+                watch.quiet_at = at.saturating_add(d);
             }
         }
     }

@@ -20,7 +20,7 @@ impl<C: Column, KO: KeyOf<C>, A: Accumulate<C, Key = KO::Key>> Accumulator<C, KO
         ob: &mut Vec<Left<KO, A, C>>,
     ) {
         let bound = self.plan.acc.bound(col.row(f.row));
-        let correct = self.tombs.get(tomb).saved.is_some();
+        let correct = self.tombs.get(tomb).saved().is_some();
         let merged = self.check_bound(bound).and_then(|()| match self.plan.policy.on_late {
             OnLate::Drop | OnLate::NewGeneration => Ok(None),
             OnLate::Correct if correct => self.corrected_state(tomb, col, f).map(Some),
@@ -44,7 +44,9 @@ impl<C: Column, KO: KeyOf<C>, A: Accumulate<C, Key = KO::Key>> Accumulator<C, KO
         let Some(key) = t.key.clone() else { return };
         let (generation, headers) = (t.generation, corrected(&self.plan.need, t));
         if let Some(saved) = saved {
-            self.tombs.change(tomb, &mut self.purse, |t| t.saved = Some(saved));
+            self.tombs.change(tomb, &mut self.purse, |t| {
+                t.rest.get_or_insert_default().saved = Some(saved)
+            });
             let value = self.plan.acc.finish(&key, &mut state);
             self.tally.emitted[3] += 1;
             ob.push(Outcome::Corrected { key, value, headers });
@@ -63,7 +65,7 @@ impl<C: Column, KO: KeyOf<C>, A: Accumulate<C, Key = KO::Key>> Accumulator<C, KO
         col: &mut C,
         f: &Fragment,
     ) -> Result<(A::State, Option<Box<[u8]>>), RowError> {
-        let saved = self.tombs.get(tomb).saved.as_deref().unwrap_or_default();
+        let saved = self.tombs.get(tomb).saved().unwrap_or_default();
         let mut state = self.plan.acc.load(saved)?;
         self.plan.acc.update(&mut state, col.row_mut(f.row), f.at)?;
         let mut bytes = Vec::new();

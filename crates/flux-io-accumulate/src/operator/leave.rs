@@ -6,7 +6,7 @@ use crate::need::clamp_score;
 use crate::policy::{After, Keep, OnLate};
 use crate::table::Tail;
 use crate::timers::ordered;
-use crate::tombs::Tomb;
+use crate::tombs::{Rest, Tomb};
 use flux_io_core::{
     Accumulate, At, Class, Column, Completeness, DeadCause, DropCause, ErrorClass, ErrorKind,
     ErrorRecord, Headers, Key, KeyOf, Missing, Original, Outcome, Reason, StageError, Timestamp,
@@ -28,6 +28,7 @@ pub(crate) enum Exit {
 }
 
 impl Exit {
+    #[inline]
     const fn reason(self) -> Reason {
         match self {
             Self::Complete => Reason::Complete,
@@ -35,6 +36,7 @@ impl Exit {
         }
     }
 
+    #[inline]
     const fn class(self) -> Class {
         match self {
             Self::Complete => Class::Complete,
@@ -45,6 +47,7 @@ impl Exit {
         }
     }
 
+    #[inline]
     const fn emits(self) -> bool {
         matches!(self, Self::Complete | Self::Partial(_))
     }
@@ -81,17 +84,15 @@ impl<C: Column, KO: KeyOf<C>, A: Accumulate<C, Key = KO::Key>> Accumulator<C, KO
             let head = &self.table.heads[slot as usize];
             (head.mask, head.tag)
         };
-        if self.traits.lru {
-            self.table.unlink(slot);
-        }
         let Some(key) = self.table.close(slot) else { return };
-        let tail = self.table.tails.get_mut(slot as usize).map(std::mem::take);
-        if let Some(tail) = &tail {
+        let beside = self.table.take_beside(slot);
+        if let Some((tail, _)) = &beside {
             self.tally.heap -= tail.heap;
             self.purse.release(tail.heap);
         }
         self.emit(slot, &key, headers, exit, ob);
-        if let (true, Some(tail)) = (self.traits.tombs, tail) {
+        if let (true, Some((tail, watch))) = (self.traits.tombs, beside) {
+            let moment = moment.max(Timestamp(watch.newest));
             self.entomb((key, tag, mask), tail, moment, (fragments, exit, saved));
         }
         self.give_back();
@@ -160,7 +161,7 @@ impl<C: Column, KO: KeyOf<C>, A: Accumulate<C, Key = KO::Key>> Accumulator<C, KO
     #[inline(never)]
     pub(super) fn progress(&self, slot: u32) -> (f32, Option<Box<[Missing]>>) {
         let seen = self.seen(slot);
-        let time = self.table.tails.get(slot as usize).map_or(i64::MIN, |t| t.newest);
+        let time = self.table.watch(slot).newest.max(self.watermark.0);
         let at = At { time: Timestamp(time), watermark: self.watermark, now: self.now };
         let own = match self.plan.acc.check(&self.table.states[slot as usize], at) {
             Some(Completeness::Incomplete { score }) => Some(score),
@@ -198,13 +199,18 @@ impl<C: Column, KO: KeyOf<C>, A: Accumulate<C, Key = KO::Key>> Accumulator<C, KO
         (fragments, exit, saved): (u32, Exit, Option<Box<[u8]>>),
     ) {
         let dies = match self.plan.policy.after {
-            After::Tombstone(Keep::For(d)) => ordered(Timestamp(tail.newest).max(moment).plus(d)),
+            After::Tombstone(Keep::For(d)) => ordered(moment.plus(d)),
             _ => u64::MAX,
         };
         if dies <= ordered(self.watermark) {
             return;
         }
-        let reset = self.plan.policy.after == After::Reset;
+        let more = tail.more.filter(|_| self.plan.policy.after != After::Reset);
+        let rest = if more.is_some() || saved.is_some() {
+            Some(Box::new(Rest { bounds: tail.bounds, more, saved }))
+        } else {
+            None
+        };
         let tomb = Tomb {
             key: Some(key),
             tag,
@@ -216,9 +222,7 @@ impl<C: Column, KO: KeyOf<C>, A: Accumulate<C, Key = KO::Key>> Accumulator<C, KO
             reason: exit.reason(),
             emitted: exit.emits(),
             dies,
-            bounds: tail.bounds,
-            more: if reset { None } else { tail.more },
-            saved,
+            rest,
         };
         self.tombs.insert(tomb, &mut self.purse);
     }

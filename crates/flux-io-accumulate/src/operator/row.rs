@@ -3,7 +3,6 @@
 use super::{Accumulator, Dead, Left, none};
 use crate::index::NONE;
 use crate::policy::{After, Identity, OnDuplicate, OnLate, OnUnkeyed};
-use crate::set::Bits;
 use crate::table::Tail;
 use flux_io_core::{
     Accumulate, At, Batch, Class, Column, Completeness, DeadCause, ErrorRecord, Key, KeyOf, Meta,
@@ -137,15 +136,19 @@ impl<C: Column, KO: KeyOf<C>, A: Accumulate<C, Key = KO::Key>> Accumulator<C, KO
         let tail = &mut self.table.tails[slot as usize];
         add_fragment(t.identity, tail, &mut head.mask, f);
         tail.fragments += 1;
-        tail.newest = tail.newest.max(f.at.time.0);
-        if let Some(gap) = t.idle {
-            tail.idle_at = tail.idle_at.max(f.at.time.0.saturating_add(gap));
-        }
-        if let Some(gap) = t.quiet {
-            tail.quiet_at = tail.quiet_at.max(self.now.0.saturating_add(gap));
-        }
         if let Some((which, n)) = bound {
             tail.declare(usize::from(which), self.plan.need.bounds(), n);
+        }
+        if t.watches {
+            let (_, watch) = self.table.timed(slot);
+            let time = f.at.time.0;
+            watch.newest = watch.newest.max(time);
+            if let Some(gap) = t.idle {
+                watch.idle_at = watch.idle_at.max(time.saturating_add(gap));
+            }
+            if let Some(gap) = t.quiet {
+                watch.quiet_at = watch.quiet_at.max(self.now.0.saturating_add(gap));
+            }
         }
         if t.lru {
             self.table.touch(slot);
@@ -218,13 +221,8 @@ impl<C: Column, KO: KeyOf<C>, A: Accumulate<C, Key = KO::Key>> Accumulator<C, KO
         if !opened {
             return;
         }
-        if self.traits.lru {
-            self.table.unlink(slot);
-        }
         _ = self.table.close(slot);
-        if let Some(tail) = self.table.tails.get_mut(slot as usize) {
-            *tail = Tail::default();
-        }
+        _ = self.table.take_beside(slot);
         self.tally.opened -= 1;
         if let Some(gate) = &mut self.gate {
             gate.put_back();
@@ -333,14 +331,14 @@ impl<C: Column, KO: KeyOf<C>, A: Accumulate<C, Key = KO::Key>> Accumulator<C, KO
     /// Fills in the tail of a key that was opened.
     fn start(&mut self, slot: u32, generation: u32, f: &Fragment) {
         let (t, now) = (self.traits, self.now.0);
-        let tail = &mut self.table.tails[slot as usize];
+        let (tail, watch) = self.table.timed(slot);
         tail.generation = generation;
         tail.ttl_at = t.ttl.map_or(i64::MAX, |d| f.at.time.0.saturating_add(d));
         // The gaps are measured from the fragment that is noted right after this.
-        tail.idle_at = t.idle.map_or(i64::MAX, |_| i64::MIN);
-        tail.quiet_at = t.quiet.map_or(u64::MAX, |_| 0);
-        tail.timeout_at = t.timeout.map_or(u64::MAX, |d| now.saturating_add(d));
-        tail.flush_at = t.flush.map_or(u64::MAX, |d| now.saturating_add(d));
+        watch.idle_at = t.idle.map_or(i64::MAX, |_| i64::MIN);
+        watch.quiet_at = t.quiet.map_or(u64::MAX, |_| 0);
+        watch.timeout_at = t.timeout.map_or(u64::MAX, |d| now.saturating_add(d));
+        watch.flush_at = t.flush.map_or(u64::MAX, |d| now.saturating_add(d));
         if t.lru {
             self.table.touch(slot);
         }
@@ -349,13 +347,9 @@ impl<C: Column, KO: KeyOf<C>, A: Accumulate<C, Key = KO::Key>> Accumulator<C, KO
     /// Whether a key under a tombstone has counted this fragment.
     fn buried(&self, tomb: u32, f: &Fragment) -> bool {
         let tomb = self.tombs.get(tomb);
-        match (self.traits.identity, &tomb.more) {
-            (Identity::Variable, more) => {
-                let rest = more.as_ref().map_or(&[][..], |m| m.words.as_slice());
-                Bits { first: tomb.mask, rest }.has(f.bit)
-            }
-            (_, Some(more)) => more.ids.contains(&f.id),
-            (_, None) => false,
+        match self.traits.identity {
+            Identity::Variable => tomb.bits().has(f.bit),
+            _ => tomb.has_id(f.id),
         }
     }
 
@@ -385,6 +379,7 @@ impl<C: Column, KO: KeyOf<C>, A: Accumulate<C, Key = KO::Key>> Accumulator<C, KO
 }
 
 /// Whether a set holds a fragment.
+#[inline]
 fn holds_fragment(identity: Identity, tail: &Tail, mask: u64, f: &Fragment) -> bool {
     match identity {
         Identity::Variable => tail.bits(mask).has(f.bit),
@@ -393,6 +388,7 @@ fn holds_fragment(identity: Identity, tail: &Tail, mask: u64, f: &Fragment) -> b
 }
 
 /// Adds a fragment to a set: its bit, and its identity where that is something else.
+#[inline]
 pub(super) fn add_fragment(identity: Identity, tail: &mut Tail, mask: &mut u64, f: &Fragment) {
     let new = identity == Identity::Variable || !tail.bits(*mask).has(f.bit);
     tail.vars += u32::from(new);

@@ -8,9 +8,9 @@
 use super::{Accumulator, Tally};
 use crate::need::UNKNOWN;
 use crate::set::Words;
-use crate::table::{More, Tail};
+use crate::table::{More, Tail, Watch};
 use crate::timers::{Entry, ordered};
-use crate::tombs::Tomb;
+use crate::tombs::{Rest, Tomb};
 use flux_io_core::{
     Accumulate, Class, Column, DeadCause, DropCause, ErrorClass, ErrorKind, Key, KeyOf, Reason,
     StageError, Timestamp,
@@ -94,10 +94,11 @@ impl<C: Column, KO: KeyOf<C>, A: Accumulate<C, Key = KO::Key>> Accumulator<C, KO
         for n in [fragments, vars, tail.generation, tail.extended] {
             put(to, u64::from(n));
         }
-        for n in [tail.newest, tail.ttl_at, tail.idle_at] {
+        let watch = self.table.watch(slot);
+        for n in [watch.newest, tail.ttl_at, watch.idle_at] {
             put(to, n as u64);
         }
-        for at in [tail.timeout_at, tail.quiet_at, tail.flush_at] {
+        for at in [watch.timeout_at, watch.quiet_at, watch.flush_at] {
             put(to, if at == u64::MAX { at } else { at.saturating_sub(self.now.0) });
         }
         write_sets(tail.bounds, tail.more.as_deref(), to);
@@ -165,14 +166,14 @@ impl<C: Column, KO: KeyOf<C>, A: Accumulate<C, Key = KO::Key>> Accumulator<C, KO
         let key = r.bytes()?;
         let key = KO::Key::read_bytes(key).ok_or_else(|| bad("a key cannot be read"))?;
         let mask = r.number()?;
-        let mut tail = Tail::default();
+        let (mut tail, mut watch) = (Tail::default(), Watch::default());
         for n in [&mut tail.fragments, &mut tail.vars, &mut tail.generation, &mut tail.extended] {
             *n = r.small()?;
         }
-        for n in [&mut tail.newest, &mut tail.ttl_at, &mut tail.idle_at] {
+        for n in [&mut watch.newest, &mut tail.ttl_at, &mut watch.idle_at] {
             *n = r.number()? as i64;
         }
-        for at in [&mut tail.timeout_at, &mut tail.quiet_at, &mut tail.flush_at] {
+        for at in [&mut watch.timeout_at, &mut watch.quiet_at, &mut watch.flush_at] {
             *at = match r.number()? {
                 u64::MAX => u64::MAX,
                 left => self.now.0.saturating_add(left),
@@ -191,7 +192,8 @@ impl<C: Column, KO: KeyOf<C>, A: Accumulate<C, Key = KO::Key>> Accumulator<C, KO
         self.table.heads[slot as usize].mask = mask;
         self.tally.held += u64::from(tail.fragments);
         if self.traits.tails {
-            self.table.tails[slot as usize] = tail;
+            let (t, w) = self.table.timed(slot);
+            (*t, *w) = (tail, watch);
             self.store_deadlines(slot);
         }
         Ok(())
@@ -205,9 +207,10 @@ impl<C: Column, KO: KeyOf<C>, A: Accumulate<C, Key = KO::Key>> Accumulator<C, KO
         if !self.traits.lean {
             self.weigh(slot);
         }
-        let t = &self.table.tails[slot as usize];
+        let (tail, watch) = self.table.timed(slot);
+        let (tail, t) = (tail.ttl_at, *watch);
         if self.traits.events() {
-            let at = ordered(Timestamp(t.ttl_at.min(t.idle_at)));
+            let at = ordered(Timestamp(tail.min(t.idle_at)));
             self.events.push(Entry { at, slot, life });
         }
         if self.traits.clocks() {
@@ -271,9 +274,11 @@ fn write_tomb<K: Key>(t: &Tomb<K>, to: &mut Vec<u8>) {
     put_bytes(to, t.reason.as_str().as_bytes());
     put(to, u64::from(t.emitted));
     put(to, t.dies);
-    write_sets(t.bounds, t.more.as_deref(), to);
-    put(to, u64::from(t.saved.is_some()));
-    put_bytes(to, t.saved.as_deref().unwrap_or_default());
+    let none = Rest::default();
+    let rest = t.rest.as_deref().unwrap_or(&none);
+    write_sets(rest.bounds, rest.more.as_deref(), to);
+    put(to, u64::from(rest.saved.is_some()));
+    put_bytes(to, rest.saved.as_deref().unwrap_or_default());
 }
 
 fn read_tomb<K: Key>(r: &mut Reader<'_>) -> Result<Tomb<K>, StageError> {
@@ -286,24 +291,11 @@ fn read_tomb<K: Key>(r: &mut Reader<'_>) -> Result<Tomb<K>, StageError> {
     let (emitted, dies) = (r.number()? != 0, r.number()?);
     let (bounds, more) = read_sets(r)?;
     let (some, saved) = (r.number()? != 0, r.bytes()?);
-    let saved = some.then(|| Box::from(saved));
+    let saved: Option<Box<[u8]>> = some.then(|| Box::from(saved));
+    let rest = (saved.is_some() || more.is_some()).then(|| Box::new(Rest { bounds, more, saved }));
     let (tag, life) = (0, 0);
     let key = Some(key);
-    Ok(Tomb {
-        key,
-        tag,
-        life,
-        mask,
-        generation,
-        fragments,
-        late,
-        reason,
-        emitted,
-        dies,
-        bounds,
-        more,
-        saved,
-    })
+    Ok(Tomb { key, mask, dies, rest, tag, life, generation, fragments, late, reason, emitted })
 }
 
 /// The class that prints as `text`.

@@ -2,7 +2,7 @@
 
 use crate::cases::{agrees, case, cases, check};
 
-/// Rows 105, 106, 109, 113, 115 to 119, 121, 122, 124. Results, their order, dead letters, ledger,
+/// Rows 105, 106, 109, 113, 115 to 119, 121, 122, 124, 280. Results, their order, dead letters, ledger,
 /// gauges and the answers of `why` equal the model's, for every policy, batch size and restart.
 #[test]
 fn equals_the_model() {

@@ -1,0 +1,90 @@
+//! What instances of the operator are made of.
+
+use super::Accumulator;
+use super::traits::identity_of;
+use crate::need::Need;
+use crate::policy::{Identity, OnUnkeyed, Policy, PolicyFault};
+use flux_io_core::{Accumulate, AccumulationDescriptor, Column, Key, KeyOf};
+use std::fmt;
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+/// A checked policy with its closures: makes instances, one a shard.
+pub struct Blueprint<C, KO, A> {
+    pub(super) policy: Arc<Policy>,
+    pub(super) need: Arc<Need>,
+    pub(super) key: KO,
+    pub(super) acc: A,
+    column: PhantomData<fn() -> C>,
+}
+
+impl<C, KO: Clone, A: Clone> Clone for Blueprint<C, KO, A> {
+    fn clone(&self) -> Self {
+        Self {
+            policy: Arc::clone(&self.policy),
+            need: Arc::clone(&self.need),
+            key: self.key.clone(),
+            acc: self.acc.clone(),
+            column: PhantomData,
+        }
+    }
+}
+
+impl<C, KO, A> fmt::Debug for Blueprint<C, KO, A> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Blueprint({})", self.policy)
+    }
+}
+
+impl<C: Column, KO: KeyOf<C>, A: Accumulate<C, Key = KO::Key>> Blueprint<C, KO, A> {
+    /// Checks a policy and keeps what instances are made of.
+    ///
+    /// # Errors
+    /// Everything that [`Policy::validate`] finds, and a default key that is none.
+    pub fn new(policy: Policy, key: KO, acc: A) -> Result<Self, Vec<PolicyFault>> {
+        let mut faults = policy.validate().err().unwrap_or_default();
+        if let OnUnkeyed::Default(bytes) = &policy.on_unkeyed
+            && KO::Key::read_bytes(bytes).is_none()
+        {
+            faults.push(PolicyFault::DefaultKey(bytes.clone()));
+        }
+        let need = match Need::compile(&policy.require) {
+            Ok(need) if faults.is_empty() => need,
+            _ => return Err(faults),
+        };
+        let (policy, need) = (Arc::new(policy), Arc::new(need));
+        Ok(Self { policy, need, key, acc, column: PhantomData })
+    }
+
+    /// An instance that holds nothing.
+    #[must_use]
+    pub fn make(&self) -> Accumulator<C, KO, A> {
+        Accumulator::new(self.clone())
+    }
+}
+
+impl<C, KO, A> Blueprint<C, KO, A> {
+    /// The policy.
+    #[must_use]
+    pub fn policy(&self) -> &Policy {
+        &self.policy
+    }
+
+    /// The policy, word by word, for the plan.
+    #[must_use]
+    pub fn describe(&self) -> AccumulationDescriptor {
+        let mut said = self.policy.describe();
+        if self.exact_seq() {
+            said.policy.insert("identity".to_owned(), format!("{:?}", Identity::SourceSeq));
+        }
+        said
+    }
+
+    /// Whether fragments are told apart by source and sequence number, because the policy says so or
+    /// because its requirement names no variables. The stages before it must then keep the numbers
+    /// exact ([`flux_io_core::Hints::exact_seq`]).
+    #[must_use]
+    pub fn exact_seq(&self) -> bool {
+        identity_of(&self.policy, &self.need) == Identity::SourceSeq
+    }
+}
