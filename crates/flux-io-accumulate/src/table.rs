@@ -286,6 +286,13 @@ impl<K, S> Table<K, S> {
         true
     }
 
+    /// The slot that the `n`th key opened from now on will most likely get (from 1).
+    #[inline(always)]
+    pub(crate) fn next_free(&self, n: usize) -> usize {
+        let free = self.free.len();
+        self.free.get(free.wrapping_sub(n)).map_or(self.heads.len() + n, |s| *s as usize)
+    }
+
     /// Opens a key in room made before.
     pub(crate) fn open(&mut self, tag: u32, key: K, fresh: impl FnOnce() -> S) -> u32 {
         let slot = match self.free.pop() {

@@ -110,10 +110,18 @@ impl<C: Column, KO: KeyOf<C>, A: Accumulate<C, Key = KO::Key>> Accumulator<C, KO
                 self.tombs.prefetch(*tag);
             }
         }
+        let mut fresh = 0;
         for (tag, slot) in &mut self.hints {
             *slot = self.table.index.guess(*tag);
-            prefetch(&self.table.heads, *slot as usize);
-            prefetch_all(&self.table.states, *slot as usize);
+            // A key that is not there will most likely be opened, in the next free slot.
+            let next = if super::none(*slot) {
+                fresh += 1;
+                self.table.next_free(fresh)
+            } else {
+                *slot as usize
+            };
+            prefetch(&self.table.heads, next);
+            prefetch_all(&self.table.states, next);
         }
         if !self.traits.lean {
             for (_, slot) in &self.hints {
