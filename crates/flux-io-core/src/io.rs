@@ -226,7 +226,7 @@ pub trait Sink: Send {
 
     /// Gives up: what was accepted and not prepared shall never become visible. Called once when a
     /// run is aborted or fails, or its tasks are dropped. What was prepared is left as it is: its
-    /// epoch may be complete, and [`TransactionalSink::recover`] decides.
+    /// epoch may be complete, and [`Sink::recover`] decides.
     fn abort(&mut self) {}
 
     /// First half of a two-phase commit: everything accepted so far is durable under `epoch`, and
@@ -248,13 +248,27 @@ pub trait Sink: Send {
     ///
     /// # Errors
     /// Transient ones are tried again by the stage's policy; otherwise the run ends and the epoch
-    /// stays prepared, for [`TransactionalSink::recover`].
+    /// stays prepared, for [`Sink::recover`].
     fn commit(
         &mut self,
         epoch: Epoch,
         cx: &IoCx,
     ) -> impl Future<Output = Result<(), StageError>> + Send {
         let _ = (epoch, cx);
+        async { Ok(()) }
+    }
+
+    /// Called once, before the first row, in a run that is restored: commits what was prepared up
+    /// to `done`, the newest complete epoch, and aborts the rest. Idempotent.
+    ///
+    /// # Errors
+    /// The run ends: an epoch that must be committed is gone.
+    fn recover(
+        &mut self,
+        done: Option<Epoch>,
+        cx: &IoCx,
+    ) -> impl Future<Output = Result<(), StageError>> + Send {
+        let _ = (done, cx);
         async { Ok(()) }
     }
 
@@ -271,17 +285,7 @@ pub trait Sink: Send {
 /// - Nothing accepted is visible before the `commit` of its epoch.
 /// - `commit` of a prepared epoch succeeds in the end, however often it is called.
 /// - `recover(done)` commits prepared epochs up to `done` and aborts later ones.
-pub trait TransactionalSink: Sink {
-    /// After a restart: commits what was prepared up to `done`, aborts the rest.
-    ///
-    /// # Errors
-    /// When an epoch that must be committed is gone.
-    fn recover(
-        &mut self,
-        done: Option<Epoch>,
-        cx: &IoCx,
-    ) -> impl Future<Output = Result<(), StageError>> + Send;
-}
+pub trait TransactionalSink: Sink {}
 
 /// A source with its types erased, once per batch.
 pub trait DynSource: Send {
@@ -434,6 +438,12 @@ pub trait DynSink: Send {
         epoch: Epoch,
         cx: &'a IoCx,
     ) -> BoxFuture<'a, Result<(), StageError>>;
+    /// See [`Sink::recover`].
+    fn recover<'a>(
+        &'a mut self,
+        done: Option<Epoch>,
+        cx: &'a IoCx,
+    ) -> BoxFuture<'a, Result<(), StageError>>;
     /// See [`Sink::descriptor`].
     fn descriptor(&self) -> ConnectorDescriptor;
 }
@@ -472,6 +482,13 @@ impl<S: Sink> DynSink for ErasedSink<S> {
         cx: &'a IoCx,
     ) -> BoxFuture<'a, Result<(), StageError>> {
         Box::pin(self.0.commit(epoch, cx))
+    }
+    fn recover<'a>(
+        &'a mut self,
+        done: Option<Epoch>,
+        cx: &'a IoCx,
+    ) -> BoxFuture<'a, Result<(), StageError>> {
+        Box::pin(self.0.recover(done, cx))
     }
     fn descriptor(&self) -> ConnectorDescriptor {
         self.0.descriptor()

@@ -238,14 +238,6 @@ impl<E: Encode> Sink for PartsSink<E> {
         }
     }
 
-    fn descriptor(&self) -> ConnectorDescriptor {
-        let mut d = ConnectorDescriptor::new(E::KIND, self.dir.display().to_string());
-        d.transactional = true;
-        d
-    }
-}
-
-impl<E: Encode> TransactionalSink for PartsSink<E> {
     async fn recover(&mut self, done: Option<Epoch>, cx: &IoCx) -> Result<(), StageError> {
         self.usable()?;
         if self.phase == Phase::Open {
@@ -263,4 +255,12 @@ impl<E: Encode> TransactionalSink for PartsSink<E> {
         self.phase = Phase::Open;
         Ok(())
     }
+
+    fn descriptor(&self) -> ConnectorDescriptor {
+        let mut d = ConnectorDescriptor::new(E::KIND, self.dir.display().to_string());
+        d.transactional = true;
+        d
+    }
 }
+
+impl<E: Encode> TransactionalSink for PartsSink<E> {}

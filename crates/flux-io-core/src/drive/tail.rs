@@ -182,6 +182,14 @@ pub(super) async fn send_one(
     .await
 }
 
+/// A restored run: the sink settles what was prepared before its first row.
+pub(super) async fn recover(tail: &mut Tail<'_>, run: &Shared, slot: usize) -> Result<(), Halt> {
+    let Tail::Sink(s) = tail else { return Ok(()) };
+    let done = (run.restored > Epoch(0)).then_some(run.restored);
+    let answer = guarded(s.sink.recover(done, &s.io), run, slot).await?;
+    answer.map_err(|e| s.failure(e).into())
+}
+
 /// Polls user code of a source or sink; a panic becomes an error.
 pub(super) fn poll_guarded<T>(
     f: Pin<&mut (impl Future<Output = Result<T, StageError>> + ?Sized)>,

@@ -3,7 +3,7 @@
 use super::chain::{Chain, Woke};
 use super::head::{EdgesHead, Head, SourceHead};
 use super::link::Input;
-use super::tail::{io_of, poll_guarded};
+use super::tail::{io_of, poll_guarded, recover};
 use super::{Halt, panic_text};
 use crate::batch::{AnyBatch, Mark, push_mark};
 use crate::error::{ErrorClass, ErrorKind, StageError};
@@ -11,6 +11,7 @@ use crate::host::ChoiceKind;
 use crate::io::{CheckpointToken, Filled, IoCx};
 use crate::run::{Phase, RunFailure, StageState, TaskReport};
 use crate::stage::{Control, Removed};
+use crate::sync::Arc;
 use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
@@ -121,6 +122,10 @@ async fn wait_while(
 
 async fn drive_edges(head: &mut EdgesHead, chain: &mut Chain<'_>) -> Result<(), Halt> {
     chain.start()?;
+    if chain.run.restore {
+        let (run, slot) = (Arc::clone(&chain.run), chain.slot);
+        recover(&mut chain.tail, &run, slot).await?;
+    }
     let mut n = 0;
     while !chain.finished {
         turn(&mut n, chain).await?;
@@ -187,6 +192,10 @@ fn publish(state: &StageState, chain: &Chain<'_>) {
 
 async fn drive_source(s: &mut SourceHead<'_>, chain: &mut Chain<'_>) -> Result<(), Halt> {
     chain.start()?;
+    if chain.run.restore {
+        let (run, slot) = (Arc::clone(&chain.run), chain.slot);
+        recover(&mut chain.tail, &run, slot).await?;
+    }
     chain.run.handle.publish(&s.state);
     restore(s, chain)?;
     let io = io_of(&chain.run);

@@ -99,13 +99,6 @@ impl<T: Clone + Send + Sync + 'static> Sink for TransactionalVec<T> {
         Ok(())
     }
 
-    fn descriptor(&self) -> ConnectorDescriptor {
-        let transactional = true;
-        ConnectorDescriptor { transactional, ..ConnectorDescriptor::new("books", "rows") }
-    }
-}
-
-impl<T: Clone + Send + Sync + 'static> TransactionalSink for TransactionalVec<T> {
     async fn recover(&mut self, done: Option<Epoch>, cx: &IoCx) -> Result<(), StageError> {
         self.open.clear();
         let epochs = self.books.prepared();
@@ -118,4 +111,11 @@ impl<T: Clone + Send + Sync + 'static> TransactionalSink for TransactionalVec<T>
         }
         Ok(())
     }
+
+    fn descriptor(&self) -> ConnectorDescriptor {
+        let transactional = true;
+        ConnectorDescriptor { transactional, ..ConnectorDescriptor::new("books", "rows") }
+    }
 }
+
+impl<T: Clone + Send + Sync + 'static> TransactionalSink for TransactionalVec<T> {}

@@ -2,13 +2,13 @@
 
 use super::kit::{BATCHES, Zip, balanced, completed, every_way, fresh};
 use crate::doubles::{
-    Books, CollectSink, Fault, Faults, FlakySink, Gate, Line, ManualHost, MemorySnapshots,
-    ScriptSource, TransactionalVec,
+    Books, CollectSink, Fault, Faults, FlakySink, Gate, Line, MemorySnapshots, ScriptSource,
+    TransactionalVec,
 };
 use crate::plans::{HandPlan, column};
 use flux_io_core::{
     AnyBatch, Batch, Ended, Engine, Epoch, Node, Out, Outbox, RunHandle, RunOptions, SnapshotStore,
-    Stage, StageCx, StageError, Step, TransactionalSink,
+    Stage, StageCx, StageError, Step,
 };
 use std::sync::Arc;
 
@@ -260,14 +260,6 @@ fn sums(rows: u64) -> Vec<u64> {
     (0..rows).map(|r| r * (r + 1) / 2).collect()
 }
 
-fn recover(books: &Books<u64>, done: Option<Epoch>) {
-    let host = ManualHost::new();
-    let mut sink = TransactionalVec::new(books);
-    let io = host.io(1);
-    let recovered = host.block_on(sink.recover(done, &io));
-    assert!(matches!(recovered, Ok(Ok(()))), "{recovered:?}");
-}
-
 /// A run that fails somewhere behind a checkpoint and a restored run together show every row once,
 /// in the order and with the sums of a run that was never interrupted.
 pub fn a_restored_run_goes_on_where_the_cut_was(engine: &dyn Engine) {
@@ -301,7 +293,6 @@ pub fn a_restored_run_goes_on_where_the_cut_was(engine: &dyn Engine) {
                 for restore in [false, true] {
                     let options = RunOptions::default().batch(batch).chain(chain).restore(restore);
                     let options = options.snapshots(Arc::<MemorySnapshots>::clone(&store));
-                    recover(&books, store.newest());
                     let lines = script(&options.handle, !restore);
                     let plan = HandPlan::from("in", ScriptSource::<u64>::new(lines))
                         .then("fence", Fence::default())
@@ -325,7 +316,6 @@ pub fn an_ended_source_is_not_read_again(engine: &dyn Engine) {
         for restore in [false, true] {
             let options = RunOptions::default().chain(chain).restore(restore);
             let options = options.snapshots(Arc::<MemorySnapshots>::clone(&store));
-            recover(&books, store.newest());
             let mut long: Vec<Line<u64>> = (0..20).flat_map(|_| [Line::Yield, Line::Cut]).collect();
             long.extend([Line::Row(100), ask(&options.handle), Line::Cut]);
             long.push(Line::Gate(store.first_complete()));
@@ -390,7 +380,6 @@ pub fn a_run_restored_twice_goes_on(engine: &dyn Engine) {
         let rows: [&[u64]; 4] = [&[7], &[0, 8, 0], &[9], &[1, 2]];
         for round in 0..rows.len() {
             let options = fresh(&options);
-            recover(&books, store.newest());
             let mut lines = Vec::new();
             for (part, rows) in rows.iter().enumerate() {
                 let fails = part == round && round + 1 < 4;
