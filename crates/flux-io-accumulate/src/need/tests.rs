@@ -3,6 +3,8 @@
 use super::judge::ALMOST;
 use super::*;
 use crate::set::Words;
+use proptest::prelude::*;
+use std::collections::BTreeSet;
 
 /// A key by hand: variables by text, bounds by name.
 struct Hand {
@@ -193,5 +195,105 @@ fn faulty_requirements_are_named() {
     ];
     for (require, text) in golden {
         assert_eq!(why(require), text);
+    }
+}
+
+/// Rules by their definition, on sets of names.
+fn holds(rule: &Rule, vars: &BTreeSet<String>, fragments: u32, bound: Option<u32>) -> bool {
+    let part = |p: &Part| match &p.each {
+        None => vars.contains(&p.name),
+        Some(up_to) => {
+            let n = match up_to {
+                UpTo::Fixed(n) => Some(*n),
+                UpTo::Declared(_) => bound,
+            };
+            n.is_some_and(|n| (1..=n).all(|i| vars.contains(&format!("{}:{i}", p.name))))
+        }
+    };
+    match rule {
+        Rule::All(parts) => parts.iter().all(part),
+        Rule::Any(parts) => parts.iter().any(part),
+        Rule::KOfN(k, parts) => parts.iter().filter(|p| part(p)).count() >= *k as usize,
+        Rule::Count(n) => fragments >= *n,
+        Rule::CountFrom(_) => bound.is_some_and(|n| fragments >= n),
+        Rule::Weighted(min, parts) => {
+            parts.iter().filter(|(p, _)| part(p)).map(|(_, w)| w).sum::<f64>() >= *min
+        }
+        Rule::Checked(_) => false,
+        Rule::And(rules) => rules.iter().all(|r| holds(r, vars, fragments, bound)),
+        Rule::Or(rules) => rules.iter().any(|r| holds(r, vars, fragments, bound)),
+    }
+}
+
+fn rules() -> impl Strategy<Value = Require> {
+    let names = || prop::sample::subsequence(vec!["a", "b", "c", "d"], 1..=4);
+    let leaf = prop_oneof![
+        names().prop_map(Require::all),
+        names().prop_map(Require::any),
+        names()
+            .prop_flat_map(|n| (1..=n.len() as u32, Just(n)))
+            .prop_map(|(k, n)| Require::k_of_n(k, n)),
+        names().prop_map(|n| Require::weighted(0.5, n.into_iter().map(|n| (n, 0.5)))),
+        (1..6_u32).prop_map(Require::count),
+        Just(Require::count_from("lines")),
+        Just(Require::new().one("a").each("line", "lines")),
+        Just(Require::new().numbered("box", 2)),
+        names().prop_map(Require::checked),
+    ];
+    leaf.prop_recursive(3, 8, 2, |inner| {
+        (inner.clone(), inner, any::<bool>())
+            .prop_map(|(a, b, and)| if and { a.and(b) } else { a.or(b) })
+    })
+}
+
+/// Rows 110, 111 and 118. Every rule means what its definition says; order and repetition do not
+/// matter, what was complete stays complete, and the score is 1 exactly then.
+#[test]
+fn rules_mean_what_they_say_in_every_order() {
+    let vars = ["a", "b", "c", "d", "line:1", "line:2", "line:3", "box:1", "box:2"];
+    let arrivals = prop::collection::vec(0..vars.len(), 0..14);
+    let config = proptest::test_runner::Config {
+        cases: 2_000,
+        failure_persistence: None,
+        rng_seed: proptest::test_runner::RngSeed::Fixed(5),
+        ..Default::default()
+    };
+    let mut runner = proptest::test_runner::TestRunner::new(config);
+    let strategy = (rules(), arrivals, prop::option::of(0..4_u32), 0..14_usize);
+    let test = |(require, arrivals, bound, turn): (Require, Vec<usize>, Option<u32>, usize)| {
+        let mut hand = Hand::new(&require);
+        if let (Some(n), Some(_)) = (bound, hand.need.bound("lines")) {
+            hand.declare("lines", n);
+        }
+        let known = |v: &&str| hand.need.parse_var(v).is_ok();
+        let mut arrivals: Vec<&str> = arrivals.iter().map(|i| vars[*i]).filter(known).collect();
+        let (mut there, mut was) = (BTreeSet::new(), false);
+        let mut distinct = Vec::new();
+        for v in &arrivals {
+            if there.insert((*v).to_owned()) {
+                hand.put(v);
+                distinct.push(*v);
+            }
+            let (complete, missing, score) = hand.told();
+            let want = holds(require.rule(), &there, there.len() as u32, bound);
+            prop_assert_eq!(complete, want);
+            prop_assert!(complete || !was, "a fragment more made it incomplete");
+            prop_assert_eq!(complete, score.to_bits() == 1.0_f32.to_bits());
+            prop_assert!((0.0..=1.0).contains(&score));
+            prop_assert!(!complete || missing.is_empty());
+            was = complete;
+        }
+        let told = hand.told();
+        let turn = turn % arrivals.len().max(1);
+        arrivals.rotate_left(turn);
+        let mut again = Hand::new(&require);
+        again.bounds.clone_from(&hand.bounds);
+        distinct.reverse();
+        distinct.iter().for_each(|v| again.put(v));
+        prop_assert_eq!(again.told(), told);
+        Ok(())
+    };
+    if let Err(e) = runner.run(&strategy, test) {
+        panic!("{e}");
     }
 }
