@@ -228,6 +228,8 @@ impl<'env> Link<'env> {
             && let Some(bytes) = store.get(&self.home.name, self.home.shard)
         {
             self.node.restore(&bytes).map_err(|e| self.failure(e))?;
+            // A restored stage has had no call that could ask for its deadlines: it gets one.
+            self.timer = Some(now);
         }
         Ok(())
     }

@@ -1,0 +1,29 @@
+//! One test for each law of an engine and number of workers, so that a broken one is named by its
+//! test.
+
+macro_rules! tests {
+    ($($module:ident: $($law:ident),+;)+) => { $($(
+        #[test]
+        fn $law() {
+            laws::$module::$law(&Workers(RayonEngine::new(), WORKERS));
+        }
+    )+)+ };
+}
+
+/// One worker polls every task.
+mod one_worker {
+    use flux_io_engine_rayon::RayonEngine;
+    use flux_io_testkit::conformance::engine::{self as laws, Workers};
+
+    const WORKERS: u32 = 1;
+    flux_io_testkit::with_engine_laws!(tests);
+}
+
+/// Two workers: tasks really run at the same time.
+mod two_workers {
+    use flux_io_engine_rayon::RayonEngine;
+    use flux_io_testkit::conformance::engine::{self as laws, Workers};
+
+    const WORKERS: u32 = 2;
+    flux_io_testkit::with_engine_laws!(tests);
+}

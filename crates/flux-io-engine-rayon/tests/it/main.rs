@@ -1,0 +1,3 @@
+//! The rayon engine against the laws of engines.
+
+mod laws;
