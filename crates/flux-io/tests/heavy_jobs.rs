@@ -1,5 +1,6 @@
 //! The two standing jobs, on every engine, at every batch size and number of workers, against the
 //! published digests and the reference model. Run optimised: `cargo test --profile ci`.
+#![cfg(test)]
 
 mod jobs;
 

@@ -1,4 +1,5 @@
 //! The facade as its users see it: one pipeline on every engine, stopped, inspected, extended.
+#![cfg(test)]
 
 mod accumulating;
 mod control;
