@@ -1,4 +1,5 @@
 //! The tokio engine against the laws of engines, and what it promises beside them.
+#![cfg(test)]
 
 mod laws;
 mod runtime;
