@@ -91,6 +91,11 @@ impl EdgesHead {
             idle: false,
             done: false,
         };
+        if groups.iter().all(|g| g.2.is_empty()) {
+            // Nobody will ever send anything.
+            head.done = true;
+            head.queue.push_back(Input::Control(Control::End));
+        }
         for (port, in_turn, edges) in groups {
             let in_turn = in_turn && edges.len() > 1;
             let members = edges.len();

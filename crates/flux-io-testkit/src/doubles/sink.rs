@@ -36,6 +36,13 @@ impl<T> Shelf<T> {
         std::mem::take(&mut lock(&self.0).rows)
     }
 
+    /// Takes the first row out.
+    #[must_use]
+    pub fn take_first(&self) -> Option<T> {
+        let mut s = lock(&self.0);
+        if s.rows.is_empty() { None } else { Some(s.rows.remove(0)) }
+    }
+
     /// Rows there.
     #[must_use]
     pub fn len(&self) -> usize {
