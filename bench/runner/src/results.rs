@@ -120,7 +120,7 @@ pub(crate) mod tests {
             items: 10,
             seconds: ns_item / 1e8,
             ns_item,
-            cpu_seconds: 0.0,
+            cpu_seconds: ns_item / 1e8,
             rss_mib: 100.0,
             check: Some(check.to_owned()),
             metrics: [("p99_us".to_owned(), ns_item * 2.0)].into(),
