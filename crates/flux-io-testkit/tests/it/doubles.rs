@@ -327,13 +327,12 @@ mod broken {
             self.0.prepare(e, cx).await?;
             self.0.commit(e, cx).await
         }
-    }
-
-    impl TransactionalSink for Hasty {
         async fn recover(&mut self, done: Option<Epoch>, cx: &IoCx) -> Result<(), StageError> {
             self.0.recover(done, cx).await
         }
     }
+
+    impl TransactionalSink for Hasty {}
 
     #[test]
     #[should_panic(expected = "prepared only")]
