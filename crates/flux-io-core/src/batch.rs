@@ -294,15 +294,14 @@ impl<C: Column> ErasedBatch for Batch<C> {
             parts.push(o.get_mut::<C>()?);
         }
         let rows = scatter_meta(&self.meta, to, &mut parts);
+        // Hashes and marks have their places in the parts; the rest follows the rows.
+        self.meta.hash.clear();
+        self.meta.marks.clear();
         for (p, rows) in parts.iter_mut().zip(rows) {
-            let (hash, marks) =
-                (std::mem::take(&mut p.meta.hash), std::mem::take(&mut p.meta.marks));
-            p.meta.select(
-                &Meta { marks: Vec::new(), hash: Vec::new(), ..self.meta.clone() },
-                Some(rows),
-            );
-            p.meta.hash = hash;
-            p.meta.marks = marks;
+            let hash = std::mem::take(&mut p.meta.hash);
+            let marks = std::mem::take(&mut p.meta.marks);
+            p.meta.select(&self.meta, Some(rows));
+            (p.meta.hash, p.meta.marks) = (hash, marks);
         }
         let mut cols: Vec<&mut C> = parts.into_iter().map(|b| &mut b.col).collect();
         self.col.scatter(to, &mut cols);
