@@ -1,7 +1,9 @@
 //! Engines that take a described flow: `engine::Sync::new().run(flow)?`.
 
-use flux_io_core::{RunFailure, RunOptions, RunReport};
-use flux_io_flow::{PlanFaults, Runnable};
+use flux_io_core::{RunFailure, RunReport};
+use flux_io_flow::PlanFaults;
+#[cfg(any(feature = "engine-sync", feature = "engine-tokio", feature = "engine-rayon"))]
+use {flux_io_core::RunOptions, flux_io_flow::Runnable};
 
 /// Why a run did not do what it was asked to.
 #[derive(Debug, thiserror::Error)]
@@ -29,6 +31,7 @@ pub enum RunError {
     },
 }
 
+#[cfg(any(feature = "engine-sync", feature = "engine-tokio", feature = "engine-rayon"))]
 /// A run that stopped early on request is a result, not an error: see [`RunReport::ended`].
 fn judge(mut report: RunReport) -> Result<RunReport, RunError> {
     if let Some(failure) = report.failure.take() {
@@ -40,6 +43,7 @@ fn judge(mut report: RunReport) -> Result<RunReport, RunError> {
     }
 }
 
+#[cfg(any(feature = "engine-sync", feature = "engine-tokio", feature = "engine-rayon"))]
 macro_rules! options {
     () => {
         /// Runs with these options.
