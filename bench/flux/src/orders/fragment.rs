@@ -1,7 +1,7 @@
 //! One line of the orders input: parsed without copying, kept as its canonical text.
 
-use flux_io::core::{RowError, Var};
 use flux_io::connect::ndjson;
+use flux_io::core::{RowError, Var};
 use serde::Deserialize;
 
 /// Header, and up to seven lines shipped and received.

@@ -9,8 +9,8 @@ use std::{fs, path::Path, process};
 
 use bench_common::{BenchError, Measured, OrdersInput, Task, digest_of_outcomes, out_dir, timed};
 use flux_io::accumulate::{AccumulateExt, Require};
-use flux_io::flow::Pipeline;
 use flux_io::connect::ndjson;
+use flux_io::flow::Pipeline;
 
 use crate::engines::{On, run as run_flow};
 use fragment::Fragment;
