@@ -86,6 +86,7 @@ impl<'env> Link<'env> {
 
     /// Takes an input; its rows are counted here, once.
     pub(super) fn accept(&mut self, input: Input) {
+        debug_assert!(self.input.is_none(), "an input of `{}` is overwritten", self.home.name);
         if let Input::Batch(_, b) = &input {
             self.rows = b.len();
             self.state.counts.rows_in += b.len() as u64;
@@ -151,10 +152,13 @@ impl<'env> Link<'env> {
                 self.input = Some(input);
                 Ok(None)
             }
-            Ok(Step::Pending) => {
-                self.stalled = self.node.in_flight() > 0;
+            Ok(Step::Pending) if self.node.in_flight() > 0 => {
+                self.stalled = true;
                 self.input = Some(input);
                 Ok(None)
+            }
+            Ok(Step::Pending) => {
+                Err(self.endless("the stage waits for calls although none is in flight"))
             }
             Err(e) => self.answer(e, input, before, now, run),
         }
@@ -185,7 +189,12 @@ impl<'env> Link<'env> {
     }
 
     fn restless(&self) -> RunFailure {
-        let what = "the stage yielded although its output has room; it would never end";
+        self.endless("the stage yielded although its output has room")
+    }
+
+    /// The stage asks for a call that would never come, or never stop coming.
+    fn endless(&self, what: &str) -> RunFailure {
+        let what = format!("{what}; it would never end");
         self.failure(StageError::new(ErrorClass::Catastrophic, ErrorKind::User, what))
     }
 

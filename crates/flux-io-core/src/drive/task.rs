@@ -97,7 +97,14 @@ async fn yield_now() {
     .await;
 }
 
-/// Waits while the first link holds its input back (a retry that backs off).
+/// Gives the chain something, when its first link is done with what it was given before: a control
+/// may be held back like a batch.
+async fn give(chain: &mut Chain<'_>, input: Input) -> Result<(), Halt> {
+    until_free(chain).await?;
+    chain.feed(input).await
+}
+
+/// Waits while the first link holds its input back (a retry that backs off, calls in flight).
 async fn until_free(chain: &mut Chain<'_>) -> Result<(), Halt> {
     wait_while(chain, |c| c.busy()).await
 }
@@ -132,7 +139,7 @@ async fn drive_edges(head: &mut EdgesHead, chain: &mut Chain<'_>) -> Result<(), 
         until_free(chain).await?;
         let Some(event) = next_event(head, chain).await? else { continue };
         let from = event.from;
-        chain.feed(event.input).await?;
+        give(chain, event.input).await?;
         // A batch that is held back is still used up before the next event: it must go back over
         // the edge it came from, whose column it has.
         until_free(chain).await?;
@@ -237,7 +244,7 @@ async fn drive_source(s: &mut SourceHead<'_>, chain: &mut Chain<'_>) -> Result<(
     if let (Some(_), Some(at)) = (&chain.run.snapshots, s.source.position()) {
         chain.run.handle.source_ended(&s.state.name, s.barrier, at.0);
     }
-    chain.feed(Input::Control(Control::End)).await?;
+    give(chain, Input::Control(Control::End)).await?;
     wait_while(chain, |c| !c.finished).await
 }
 
@@ -342,7 +349,7 @@ async fn pass_on(
     let rows = batch.len() as u64;
     s.state.counts.rows_in += rows;
     s.state.counts.rows_out += rows;
-    chain.feed(Input::Batch(0, batch)).await?;
+    give(chain, Input::Batch(0, batch)).await?;
     until_free(chain).await?;
     s.spare = chain.returned.take();
     if let Some(b) = &mut s.spare {
@@ -357,7 +364,7 @@ async fn announce(s: &mut SourceHead<'_>, chain: &mut Chain<'_>) -> Result<(), H
     let policy = chain.run.handle.wanted_policy();
     if policy > s.policy {
         s.policy = policy;
-        chain.feed(Input::Control(Control::Policy(policy))).await?;
+        give(chain, Input::Control(Control::Policy(policy))).await?;
     }
     let barrier = chain.run.handle.wanted_barrier();
     if barrier > s.barrier {
@@ -370,7 +377,7 @@ async fn announce(s: &mut SourceHead<'_>, chain: &mut Chain<'_>) -> Result<(), H
             s.state.last_error = Some(crate::error::chain(&e));
             chain.run.handle.give_up(barrier);
         }
-        chain.feed(Input::Control(Control::Barrier(barrier))).await?;
+        give(chain, Input::Control(Control::Barrier(barrier))).await?;
     }
     Ok(())
 }

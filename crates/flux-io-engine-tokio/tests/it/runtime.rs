@@ -16,7 +16,7 @@ fn runtime(workers: usize) -> Runtime {
             b
         }
     };
-    b.enable_time().build().expect("a runtime")
+    b.enable_time().build().unwrap_or_else(|e| panic!("no runtime: {e}"))
 }
 
 /// Waits until no task is alive on the runtime; a leaked one makes this loop for ever.

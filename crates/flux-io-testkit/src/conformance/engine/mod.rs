@@ -5,6 +5,7 @@
 //! [`with_engine_laws!`](crate::with_engine_laws) an engine's test has one `#[test]` a law.
 //! Engines with workers are wrapped in [`Workers`].
 
+pub mod calls;
 pub mod checkpoint;
 pub mod edges;
 pub mod errors;
@@ -120,6 +121,12 @@ macro_rules! with_engine_laws {
                 a_withdrawn_timer_never_fires,
                 timers_fire_while_a_source_waits,
                 a_timer_waits_for_room;
+            calls:
+                calls_are_bounded_and_overtaken_by_nothing,
+                a_barrier_waits_for_calls,
+                a_failing_call_is_an_error_of_its_stage,
+                a_call_that_hangs_can_be_stopped,
+                a_wait_without_calls_is_a_fault;
             handle:
                 a_command_reaches_every_shard,
                 a_command_sent_before_the_run_is_served,
