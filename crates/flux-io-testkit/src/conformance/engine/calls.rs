@@ -152,7 +152,7 @@ pub fn a_barrier_waits_for_calls(engine: &dyn Engine) {
             let ask = Line::call(move || {
                 _ = handle.checkpoint();
             });
-            let cut = (r % 30 == 17).then(|| vec![ask, Line::Cut]).unwrap_or_default();
+            let cut = if r % 30 == 17 { vec![ask, Line::Cut] } else { Vec::new() };
             [Line::Row(r)].into_iter().chain(cut)
         });
         let (calls, _) = Calls::new(8);

@@ -162,22 +162,6 @@ pub fn b035_drop_newest_keeps_the_oldest(engine: &dyn Engine) {
     }
 }
 
-/// In a steady run batches are filled again instead of being made.
-pub fn steady_runs_reuse_their_batches(engine: &dyn Engine) {
-    for chain in [true, false] {
-        let (sink, shelf) = CollectSink::<u64>::new();
-        let plan = HandPlan::from("in", VecSource::<u64>::new(0..10_000))
-            .then("first", by_row(|r, out| out.push(r)))
-            .then("second", by_row(|r, out| out.push(r)))
-            .into("out", sink);
-        let report = engine.run_plan(plan.plan(), RunOptions::default().batch(10).chain(chain));
-        completed(&report);
-        assert_eq!(shelf.len(), 10_000);
-        let b = report.batches;
-        assert!(b.made <= 60 && b.reused >= 1_000, "{b:?}");
-    }
-}
-
 /// Takes a row of port 0, then one of port 1, and so on.
 #[derive(Default)]
 struct InStep {

@@ -5,9 +5,12 @@
 //! [`with_engine_laws!`](crate::with_engine_laws) an engine's test has one `#[test]` a law.
 //! Engines with workers are wrapped in [`Workers`].
 
+pub mod batches;
 pub mod calls;
 pub mod checkpoint;
+pub mod dead_letters;
 pub mod edges;
+pub mod ends;
 pub mod errors;
 pub mod exchange;
 pub mod handle;
@@ -92,16 +95,8 @@ macro_rules! with_engine_laws {
                 b099_what_was_emitted_is_not_emitted_again,
                 skipped_rows_are_counted,
                 a_catastrophe_ends_the_run_under_every_policy,
-                dead_letters_say_what_where_and_why,
-                dead_letters_without_a_sink_are_sampled,
-                rows_a_source_cannot_read_are_dead_letters,
-                a_source_is_tried_again,
-                a_sink_is_offered_the_rest_again,
-                rows_a_sink_refuses_are_counted_once,
                 errors_outside_a_batch_follow_the_policy,
-                a_yield_without_a_full_output_is_a_fault,
-                a_used_batch_goes_back_where_it_came_from,
-                a_failing_dead_letter_sink_ends_the_run;
+                a_yield_without_a_full_output_is_a_fault;
             panics:
                 a_panic_in_a_stage_is_an_error_of_it,
                 a_panic_on_a_batch_is_a_dead_letter,
@@ -113,14 +108,25 @@ macro_rules! with_engine_laws {
                 b098_the_edge_beats_the_stage_beats_the_plan,
                 b035_drop_oldest_keeps_the_newest,
                 b035_drop_newest_keeps_the_oldest,
-                a_sender_with_room_is_not_left_waiting,
-                steady_runs_reuse_their_batches;
+                a_sender_with_room_is_not_left_waiting;
             timers:
                 a_timer_fires_once_and_not_early,
                 the_earliest_deadline_counts,
                 a_withdrawn_timer_never_fires,
                 timers_fire_while_a_source_waits,
                 a_timer_waits_for_room;
+            dead_letters:
+                dead_letters_say_what_where_and_why,
+                dead_letters_without_a_sink_are_sampled,
+                rows_a_source_cannot_read_are_dead_letters,
+                a_failing_dead_letter_sink_ends_the_run;
+            ends:
+                a_source_is_tried_again,
+                a_sink_is_offered_the_rest_again,
+                rows_a_sink_refuses_are_counted_once;
+            batches:
+                steady_runs_reuse_their_batches,
+                a_used_batch_goes_back_where_it_came_from;
             calls:
                 calls_are_bounded_and_overtaken_by_nothing,
                 a_barrier_waits_for_calls,
