@@ -8,7 +8,7 @@
 //!
 //! # Crates behind it
 //! This crate holds no algorithm: it joins the parts and is where features are chosen. Each part
-//! depends on [`core`](flux_io_core) alone and can be used without the others.
+//! depends on [`core`] alone and can be used without the others.
 
 pub use flux_io_core as core;
 pub use flux_io_flow as flow;
