@@ -37,7 +37,7 @@ impl Machine {
         Self {
             rustc: env!("BENCH_RUSTC"),
             build: format!(
-                "{profile}, opt-level 3, 1 codegen unit, no LTO, default target CPU{note}"
+                "{profile}, opt-level 3, codegen units by default, no LTO, default target CPU{note}"
             ),
             cpu: cpu_model(),
             cores: thread::available_parallelism().map_or(0, usize::from),
