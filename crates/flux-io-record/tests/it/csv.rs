@@ -70,8 +70,8 @@ fn cases() -> Vec<(&'static str, &'static [u8])> {
         ("header over the limit of fields", b"a,b,c,d,e,f\n1,2,3,4,5,6\n"),
         ("record over the limit of fields", b"a,b\n1,2,3,4,5,6,7,8\n3,4\n"),
         ("record at the limit of bytes", b"a,b\n1,34567890123456789012345678901234567890123456789012345678XX\r\n3,4\n"),
-        ("record over the limit of bytes", b"a,b\n1,34567890123456789012345678901234567890123456789012345678XXX\n3,4\n"),
-        ("record far over the limit", b"a,b\n1,34567890123456789012345678901234567890123456789012345678XXXxxxxxxxxxxxxxxxxxx\n3,4\n"),
+        ("record over the limit of bytes", b"a,b\n1,34567890123456789012345678901234567890123456789012345678YYY\n3,4\n"),
+        ("record far over the limit", b"a,b\n1,34567890123456789012345678901234567890123456789012345678YYYYYYYxxxxxxxxxxxxxx\n3,4\n"),
         ("header over the limit of bytes", b"a,bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb\n3,4\n"),
         ("blank line of blanks", b"a,b\n  \n1,2\n"),
     ]
