@@ -4,7 +4,7 @@ use super::buffered::{Buffered, final_io};
 use super::encode::Encode;
 use super::temp::Temp;
 use crate::disk::{Disk, OsDisk};
-use crate::lines::BLOCK_BYTES;
+use crate::frames::BLOCK_BYTES;
 use crate::sync::Arc;
 use flux_io_core::{Batch, ConnectorDescriptor, ErrorClass, ErrorKind, IoCx, Sink, StageError};
 use std::io;
@@ -246,7 +246,7 @@ impl<E: Encode> Sink for FileSink<E> {
     }
 
     fn descriptor(&self) -> ConnectorDescriptor {
-        ConnectorDescriptor::new(E::KIND, self.path.display().to_string())
+        ConnectorDescriptor::new(self.encode.kind(), self.path.display().to_string())
     }
 }
 

@@ -6,7 +6,7 @@ use super::encode::Encode;
 use super::names::Names;
 use super::parts_target::Target;
 use crate::disk::{Disk, OsDisk};
-use crate::lines::BLOCK_BYTES;
+use crate::frames::BLOCK_BYTES;
 use crate::sync::Arc;
 use flux_io_core::{
     Batch, ConnectorDescriptor, Epoch, ErrorClass, ErrorKind, IoCx, Sink, StageError,
@@ -257,7 +257,7 @@ impl<E: Encode> Sink for PartsSink<E> {
     }
 
     fn descriptor(&self) -> ConnectorDescriptor {
-        let mut d = ConnectorDescriptor::new(E::KIND, self.dir.display().to_string());
+        let mut d = ConnectorDescriptor::new(self.encode.kind(), self.dir.display().to_string());
         d.transactional = true;
         d
     }

@@ -2,7 +2,7 @@
 
 use super::buffered::Buffered;
 use super::encode::Encode;
-use crate::lines::BLOCK_BYTES;
+use crate::frames::BLOCK_BYTES;
 use flux_io_core::{Batch, ConnectorDescriptor, ErrorClass, ErrorKind, IoCx, Sink, StageError};
 use std::fmt;
 use std::io::{self, Write};
@@ -110,6 +110,6 @@ impl<E: Encode> Sink for WriterSink<E> {
     }
 
     fn descriptor(&self) -> ConnectorDescriptor {
-        ConnectorDescriptor::new(E::KIND, self.name.clone())
+        ConnectorDescriptor::new(self.encode.kind(), self.name.clone())
     }
 }

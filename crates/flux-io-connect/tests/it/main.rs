@@ -7,6 +7,10 @@ mod collect;
 #[cfg(feature = "lines")]
 mod disk;
 mod driving;
+#[cfg(feature = "lines")]
+mod found;
+#[cfg(feature = "lines")]
+mod frames;
 #[cfg(feature = "futures")]
 mod futures;
 #[cfg(feature = "gzip")]

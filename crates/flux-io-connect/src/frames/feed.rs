@@ -7,7 +7,7 @@ use std::io::{self, Chain, Cursor, Read, Seek, SeekFrom};
 use std::path::Path;
 
 /// What every input is behind its type.
-pub(crate) type Raw = Box<dyn Read + Send>;
+pub(super) type Raw = Box<dyn Read + Send>;
 /// The first bytes, read to look at them, and then the rest.
 type Sniffed = Chain<Cursor<Vec<u8>>, Raw>;
 
@@ -59,7 +59,7 @@ fn read_full(from: &mut impl Read, to: &mut [u8]) -> io::Result<usize> {
 ///
 /// # Errors
 /// When reading failed, with `first` kept; when it is gzip and the feature is off.
-pub(crate) fn sniff(raw: &mut Option<Raw>, first: &mut Vec<u8>, block: usize) -> io::Result<Feed> {
+pub(super) fn sniff(raw: &mut Option<Raw>, first: &mut Vec<u8>, block: usize) -> io::Result<Feed> {
     let Some(r) = raw.as_mut() else {
         return Err(io::Error::other("the reader was used up"));
     };
@@ -92,7 +92,7 @@ fn gzip_feed(_all: Sniffed, _block: usize) -> io::Result<Feed> {
 ///
 /// # Errors
 /// When it cannot be opened or read, or has fewer bytes.
-pub(crate) fn open(path: &Path, block: usize, offset: u64) -> Result<(Feed, bool), StageError> {
+pub(super) fn open(path: &Path, block: usize, offset: u64) -> Result<(Feed, bool), StageError> {
     let failed = |e| StageError::io(format!("cannot open {}", path.display()), e);
     let mut file = File::open(path).map_err(failed)?;
     let meta = file.metadata().map_err(failed)?;
@@ -146,7 +146,7 @@ fn shorter(path: &Path, has: u64, wants: u64) -> StageError {
 ///
 /// # Errors
 /// When it cannot be opened or read.
-pub(crate) fn head_of(path: &Path, n: usize) -> Result<Vec<u8>, StageError> {
+pub(super) fn head_of(path: &Path, n: usize) -> Result<Vec<u8>, StageError> {
     let (mut feed, _) = open(path, n.max(1), 0)?;
     let mut head = vec![0; n];
     let mut have = 0;
@@ -163,7 +163,7 @@ pub(crate) fn head_of(path: &Path, n: usize) -> Result<Vec<u8>, StageError> {
 
 impl Feed {
     /// Reads once, up to `to.len()` bytes; 0 is the end.
-    pub(crate) fn read(&mut self, to: &mut [u8]) -> io::Result<usize> {
+    pub(super) fn read(&mut self, to: &mut [u8]) -> io::Result<usize> {
         match self {
             Self::Plain(r) => read(r, to),
             #[cfg(feature = "gzip")]
@@ -172,7 +172,7 @@ impl Feed {
     }
 
     /// What a failed read means. `offset` is the uncompressed place it failed at.
-    pub(crate) fn failed(&self, name: &str, offset: u64, e: io::Error) -> StageError {
+    pub(super) fn failed(&self, name: &str, offset: u64, e: io::Error) -> StageError {
         #[cfg(feature = "gzip")]
         if let Self::Gzip(g) = self
             && let Some(what) = g.broken(name, offset, &e)
