@@ -6,7 +6,8 @@
 //! |---|---|
 //! | none | [`source`], [`sink`], [`channel`], [`duplex`], [`forward`] |
 //! | `lines` | `frames`: files, globs, directories and readers cut into lines, CSV records, delimited or length-prefixed frames; `lines`; `output`: files written whole or not at all, part files, writers; `disk`: what they stand on |
-//! | `gzip` | gzip input, recognised by its content |
+//! | `gzip` | gzip input, recognised by its content, and output |
+//! | `zstd` | the same for zstd, in pure Rust |
 //! | `ndjson` (default) | `ndjson`: JSON lines in and out |
 //! | `futures` | `source::stream`, `source::into_stream`, `sink::from_sink`, receivers as streams |
 //!

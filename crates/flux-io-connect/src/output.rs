@@ -6,6 +6,7 @@
 //! a batch.
 
 mod buffered;
+mod compress;
 mod encode;
 mod file;
 mod names;
@@ -15,6 +16,7 @@ mod temp;
 mod writer;
 
 pub use crate::lines::RawLines;
+pub use compress::Compression;
 pub use encode::{Encode, EncodeError, LineColumn};
 pub use file::FileSink;
 pub use parts::PartsSink;

@@ -2,6 +2,7 @@
 //! crashes.
 
 use super::buffered::Buffered;
+use super::compress::Compression;
 use super::encode::Encode;
 use super::names::Names;
 use super::parts_target::Target;
@@ -81,6 +82,15 @@ impl<E: Encode> PartsSink<E> {
             last: None,
             committed: None,
         }
+    }
+
+    /// Compresses what is written. Default: not.
+    #[must_use]
+    pub fn compression(mut self, how: Compression) -> Self {
+        if let Some(t) = self.out.here() {
+            t.compression = how;
+        }
+        self
     }
 
     /// Uses another file system than the operating system's.

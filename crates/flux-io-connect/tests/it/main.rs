@@ -4,6 +4,8 @@
 
 mod channel;
 mod collect;
+#[cfg(feature = "gzip")]
+mod compress;
 #[cfg(feature = "lines")]
 mod disk;
 mod driving;
@@ -27,3 +29,5 @@ mod parts;
 #[cfg(feature = "lines")]
 mod positions;
 mod sources;
+#[cfg(feature = "zstd")]
+mod zstd;
