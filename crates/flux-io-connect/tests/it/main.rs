@@ -28,6 +28,8 @@ mod parse;
 mod parts;
 #[cfg(feature = "lines")]
 mod positions;
+#[cfg(feature = "lines")]
+mod registry;
 mod sources;
 #[cfg(feature = "zstd")]
 mod zstd;
