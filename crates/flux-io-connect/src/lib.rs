@@ -4,7 +4,7 @@
 //!
 //! | feature | brings |
 //! |---|---|
-//! | none | [`source`], [`sink`], [`channel`], [`duplex`], [`forward`] |
+//! | none | [`source`], [`sink`], [`channel`], [`duplex`], [`hybrid`], [`forward`] |
 //! | `lines` | `frames`: files, globs, directories and readers cut into lines, CSV records, delimited or length-prefixed frames; `lines`; `output`: files written whole or not at all, part files, writers; `disk`: what they stand on; `registry`: all of it by name |
 //! | `gzip` | gzip input, recognised by its content, and output |
 //! | `zstd` | the same for zstd, in pure Rust |
@@ -21,6 +21,7 @@ pub mod duplex;
 mod forward;
 #[cfg(feature = "lines")]
 pub mod frames;
+pub mod hybrid;
 #[cfg(feature = "lines")]
 pub mod lines;
 #[cfg(feature = "ndjson")]

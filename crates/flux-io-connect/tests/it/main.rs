@@ -18,6 +18,7 @@ mod futures;
 #[cfg(feature = "gzip")]
 mod gzip;
 mod host;
+mod hybrid;
 #[cfg(feature = "lines")]
 mod lines;
 #[cfg(feature = "lines")]
