@@ -8,6 +8,8 @@
 //! task first offers itself to the pool (`rayon::yield_now`) and only then sleeps.
 
 mod blocking;
+#[cfg(all(test, flux_io_loom))]
+mod loom_tests;
 mod ready;
 mod sync;
 mod timers;

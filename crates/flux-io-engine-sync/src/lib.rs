@@ -13,6 +13,8 @@
 
 mod choices;
 mod clock;
+#[cfg(all(test, flux_io_loom))]
+mod loom_tests;
 mod sync;
 
 pub use choices::{Choice, Recorder};
