@@ -1,5 +1,8 @@
 //! A run: its options, the handle that stops and inspects it, and what it reports.
 
+#[cfg(all(test, flux_io_loom))]
+mod loom_tests;
+
 use crate::accumulate::{Command, Gauge, Ledger};
 use crate::edge::EdgeStats;
 use crate::error::{DeadCause, ErrorClass, ErrorRecord, StageError};
@@ -12,7 +15,7 @@ use crate::sync::{Arc, AtomicBool, AtomicU8, AtomicU64, Mutex, Ordering, lock};
 use crate::time::Moment;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
-use std::task::{Context, Waker};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 /// Where snapshots of stages are kept, by epoch, stage name and shard.
@@ -363,6 +366,14 @@ impl RunHandle {
         {
             *w = Some(cx.waker().clone());
         }
+    }
+
+    /// Ready when something was asked for, or has happened, since the version `seen`; else the
+    /// task is woken when it does.
+    pub(crate) fn poll_news(&self, slot: usize, seen: u64, cx: &Context<'_>) -> Poll<()> {
+        self.register(slot, cx);
+        // Looked at again, since it may have come before the waker was there (L-5).
+        if self.version() == seen { Poll::Pending } else { Poll::Ready(()) }
     }
 
     pub(crate) fn version(&self) -> u64 {

@@ -8,6 +8,7 @@ use crate::kernel::{
 };
 use crate::segment::Segment;
 use crate::stages::Pass;
+use crate::sync::{Arc, Mutex, lock};
 use flux_io_core::{
     Body, BufferPolicy, ChannelDescriptor, ChannelOrdering, Column, ColumnType, Erased, Hints,
     Node, OnError, Operator, Parallelism, Route, RowError, StageKind, StageNode, Validator,
@@ -16,7 +17,6 @@ use flux_io_core::{
 use std::fmt;
 use std::marker::PhantomData;
 use std::rc::Rc;
-use std::sync::{Arc, Mutex, PoisonError};
 
 /// A flow of rows: column `C` at a place in the graph, read by the open kernel `K`.
 ///
@@ -111,7 +111,7 @@ macro_rules! chain {
                 let ops = Operators { names, on };
                 let kernel = Mutex::new(self);
                 Body::Many(Arc::new(move |_instance| {
-                    let twin = kernel.lock().unwrap_or_else(PoisonError::into_inner).clone();
+                    let twin = lock(&kernel).clone();
                     let segment = Segment::<C, Self>::of(twin, ops.clone(), track);
                     Box::new(Erased(segment)) as Box<dyn Node + 'env>
                 }))

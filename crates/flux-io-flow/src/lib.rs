@@ -68,6 +68,7 @@ mod pipeline;
 mod port;
 mod segment;
 pub mod stages;
+mod sync;
 mod validate;
 mod words;
 

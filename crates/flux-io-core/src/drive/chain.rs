@@ -326,12 +326,7 @@ impl<'env> Chain<'env> {
         } else {
             self.alarm.clear();
         }
-        self.run.handle.register(self.slot, cx);
-        if self.run.handle.version() != self.seen {
-            Poll::Ready(Woke::Handle)
-        } else {
-            Poll::Pending
-        }
+        self.run.handle.poll_news(self.slot, self.seen, cx).map(|()| Woke::Handle)
     }
 
     /// Drives calls in flight; `Ready` when one was finished.
