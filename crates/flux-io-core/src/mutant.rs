@@ -125,6 +125,10 @@ mod faults {
         RowTwiceOnYield,
         /// keys of one deadline leave in the order of the table
         TiesUnordered,
+        /// the file of a snapshot is not synced
+        PartNotSynced,
+        /// the directory is not synced behind a rename
+        DirectoryNotSynced,
         /// at its limit the accumulator waits for room instead of making it (deadlock a)
         WaitsAtLimit,
     }
