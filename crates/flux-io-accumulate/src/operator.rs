@@ -25,6 +25,7 @@ use crate::purse::Purse;
 use crate::table::Table;
 use crate::timers::{Entry, Timers};
 use crate::tombs::{Tomb, Tombs};
+use flux_io_core::mutant;
 use flux_io_core::{
     Accumulate, Batch, Class, Column, Command, Draws, ErrorRecord, Gauge, Key, KeyOf, Ledger,
     Moment, Out, Outcome, Stage, StageCx, StageError, StageId, Step, Timestamp,
@@ -309,6 +310,11 @@ where
         cx: &mut StageCx<'_>,
     ) -> Result<Step, StageError> {
         self.begin(cx);
+        if mutant!(WaitsAtLimit)
+            && self.plan.policy.max_keys.is_some_and(|max| self.table.len() as u64 >= max)
+        {
+            return Ok(Step::Wait(self.now.plus(std::time::Duration::from_secs(1))));
+        }
         let step = self.batch(input, out);
         let rows = matches!(step, Ok(Step::Done)).then_some(&mut input.col);
         self.finish_call(cx, rows);

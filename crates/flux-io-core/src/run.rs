@@ -8,6 +8,7 @@ use crate::edge::EdgeStats;
 use crate::error::{DeadCause, ErrorClass, ErrorRecord, StageError};
 use crate::id::Epoch;
 use crate::memory::MemoryPool;
+use crate::mutant;
 use crate::observe::Observer;
 use crate::plan::ExecutionPlan;
 use crate::stage::Counts;
@@ -31,8 +32,14 @@ pub trait SnapshotStore: Send + Sync {
     /// # Errors
     /// The checkpoint is given up; the run goes on.
     fn put(&self, epoch: Epoch, stage: &str, shard: u32, bytes: Vec<u8>) -> Result<(), StageError>;
-    /// Every part has arrived: `epoch` may be restored from.
-    fn complete(&self, epoch: Epoch);
+    /// Every part has arrived: from here on `epoch` is what a run is restored from, also after a
+    /// crash. Nothing is committed before this has said so.
+    ///
+    /// # Errors
+    /// Nobody is told that the epoch is complete, so sinks do not commit it; the run goes on. A
+    /// store may find out after a crash that the epoch was kept after all, and give it as
+    /// [`SnapshotStore::newest`]: what was prepared is committed then.
+    fn complete(&self, epoch: Epoch) -> Result<(), StageError>;
     /// The part to restore from, if there is one.
     fn get(&self, stage: &str, shard: u32) -> Option<Vec<u8>>;
     /// The newest complete epoch: a restored run numbers its epochs behind it, so that they are
@@ -442,7 +449,8 @@ impl Acks {
             return None;
         }
         let whole = |(e, by): &(&u64, &BTreeSet<usize>)| {
-            !self.given_up.contains(e) && self.live.is_subset(by)
+            let all = self.live.is_subset(by) || mutant!(AckTooEarly);
+            !self.given_up.contains(e) && all
         };
         let done = self.by_epoch.iter().rev().find(whole).map(|(e, _)| *e)?;
         self.by_epoch.retain(|e, _| *e > done);

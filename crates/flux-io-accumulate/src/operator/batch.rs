@@ -4,6 +4,7 @@ use super::traits::{ALL, COUNT, MASK};
 use super::{Accumulator, Cursor, Left, none};
 use crate::timers::unordered;
 use flux_io_core::hint::{prefetch, prefetch_all};
+use flux_io_core::mutant;
 use flux_io_core::{
     Accumulate, Batch, Column, ErrorClass, ErrorKind, KeyOf, Out, StageError, Step, Timestamp,
 };
@@ -31,6 +32,9 @@ impl<C: Column, KO: KeyOf<C>, A: Accumulate<C, Key = KO::Key>> Accumulator<C, KO
         }
         loop {
             if self.drain(out)? == Step::Yield {
+                if mutant!(MarkLostOnYield) {
+                    self.cursor.marking = None;
+                }
                 return Ok(Step::Yield);
             }
             if let Some(w) = self.cursor.marking.take() {
@@ -53,6 +57,10 @@ impl<C: Column, KO: KeyOf<C>, A: Accumulate<C, Key = KO::Key>> Accumulator<C, KO
             }
             let more = self.cursor.row < rows || self.cursor.mark < input.meta.marks.len();
             if more && out.is_full() {
+                if mutant!(RowTwiceOnYield) {
+                    self.cursor.row -= 1;
+                    self.tally.fragments -= 1;
+                }
                 return Ok(Step::Yield);
             }
         }

@@ -5,6 +5,7 @@ use super::{Accumulator, Dead, Left, none};
 use crate::index::NONE;
 use crate::policy::{After, Identity, OnDuplicate, OnLate, OnUnkeyed};
 use crate::table::Tail;
+use flux_io_core::mutant;
 use flux_io_core::{
     Accumulate, At, Batch, Class, Column, Completeness, DeadCause, ErrorRecord, Key, KeyOf, Meta,
     Reason, RowError, UNKEYED, Var, hash_of,
@@ -306,11 +307,18 @@ impl<C: Column, KO: KeyOf<C>, A: Accumulate<C, Key = KO::Key>> Accumulator<C, KO
         if !none(tomb) {
             let reset = self.plan.policy.after == After::Reset;
             if !reset && self.buried(tomb, f) {
+                if mutant!(LedgerForgets) {
+                    self.tally.fragments = self.tally.fragments.wrapping_sub(1);
+                    return Place::Done;
+                }
                 self.duplicate(col, meta, f.row);
                 return Place::Done;
             }
             if !reset && self.plan.policy.on_late != OnLate::NewGeneration {
                 self.late(tomb, col, meta, f, ob);
+                if mutant!(ResurrectedKey) {
+                    _ = self.tombs.take(tomb, &mut self.purse);
+                }
                 return Place::Done;
             }
             generation = self.tombs.get(tomb).generation + 1;

@@ -12,6 +12,7 @@ use crate::set::Words;
 use crate::table::{More, Tail, Watch};
 use crate::timers::{Entry, ordered};
 use crate::tombs::{Rest, Tomb};
+use flux_io_core::mutant;
 use flux_io_core::{
     Accumulate, Class, Column, DeadCause, DropCause, ErrorClass, ErrorKind, Key, KeyOf, Reason,
     StageError, Timestamp,
@@ -66,6 +67,10 @@ impl<C: Column, KO: KeyOf<C>, A: Accumulate<C, Key = KO::Key>> Accumulator<C, KO
             self.table.by_use().try_for_each(|slot| self.write_key(slot, to))?;
         } else {
             self.table.slots().try_for_each(|slot| self.write_key(slot, to))?;
+        }
+        if mutant!(TombsNotSaved) {
+            put(to, 0);
+            return Ok(());
         }
         put(to, self.tombs.len() as u64);
         self.tombs.by_age().for_each(|t| write_tomb(t, to));

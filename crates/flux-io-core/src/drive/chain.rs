@@ -8,6 +8,7 @@ use crate::edge::Edge;
 use crate::error::ErrorRecord;
 use crate::host::Alarm;
 use crate::id::Epoch;
+use crate::mutant;
 use crate::run::{RunFailure, TaskReport};
 use crate::stage::{Control, Outbox, Parcel, Removed};
 use crate::sync::Arc;
@@ -178,7 +179,9 @@ impl<'env> Chain<'env> {
                 l.state.phase = crate::run::Phase::Failed;
             }
             let swallowed = l.swallowed.take();
-            self.collect(i);
+            if !(mutant!(DeadLetterLostOnAbort) && stepped.is_err()) {
+                self.collect(i);
+            }
             if let Some(used) = stepped? {
                 match i {
                     0 => self.returned = Some(used),
@@ -294,7 +297,12 @@ impl<'env> Chain<'env> {
     }
 
     fn next_deadline(&self) -> Option<Moment> {
-        let own = self.links.iter().flat_map(|l| [l.deadline(), l.hold]).flatten().min();
+        let own = self
+            .links
+            .iter()
+            .flat_map(|l| [l.deadline(), l.hold.filter(|_| !mutant!(HoldForgotten))])
+            .flatten()
+            .min();
         [own, self.drain_by].into_iter().flatten().min()
     }
 

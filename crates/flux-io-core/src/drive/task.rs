@@ -9,6 +9,7 @@ use crate::batch::{AnyBatch, Mark, push_mark};
 use crate::error::{ErrorClass, ErrorKind, StageError};
 use crate::host::ChoiceKind;
 use crate::io::{CheckpointToken, Filled, IoCx};
+use crate::mutant;
 use crate::run::{Phase, RunFailure, StageState, TaskReport};
 use crate::stage::{Control, Removed};
 use crate::sync::Arc;
@@ -175,7 +176,9 @@ async fn next_event(
     })
     .await;
     // The clock is read again after every wait (S7).
-    chain.now = chain.run.host.now();
+    if !mutant!(ClockCachedOverWait) {
+        chain.now = chain.run.host.now();
+    }
     match woke {
         Woke::Ready(e) => Ok(Some(e)),
         Woke::Timer => {
@@ -227,6 +230,9 @@ async fn drive_source(s: &mut SourceHead<'_>, chain: &mut Chain<'_>) -> Result<(
             None => fill(s, chain, &mut batch, &IoCx { max_rows: max, ..io.clone() }).await?,
         };
         let end = matches!(filled, Some(Ok(Filled::End)));
+        if mutant!(DropLosesRows) && filled.is_none() {
+            batch.clear();
+        }
         let failed = if let Some(Err(e)) = filled {
             Some(e)
         } else {
@@ -249,7 +255,7 @@ async fn drive_source(s: &mut SourceHead<'_>, chain: &mut Chain<'_>) -> Result<(
 }
 
 fn restore(s: &mut SourceHead<'_>, chain: &Chain<'_>) -> Result<(), Halt> {
-    if !chain.run.restore {
+    if !chain.run.restore || mutant!(SourceNotRewound) {
         return Ok(());
     }
     let saved = chain.run.snapshots.as_ref().and_then(|st| st.get(&s.state.name, 0));
@@ -310,6 +316,9 @@ async fn fill(
                 chain.check_drain();
                 chain.on_time().await?;
                 chain.idle().await?;
+                if mutant!(FutureRemade) {
+                    return Ok(None);
+                }
             }
             Woke::Handle => {
                 chain.serve().await?;
@@ -339,7 +348,7 @@ async fn pass_on(
     }
     if let Some(w) = s.source.watermark().filter(|w| s.watermark.is_none_or(|o| *w > o)) {
         s.watermark = Some(w);
-        let at = batch.len() as u32;
+        let at = if mutant!(MarkBeforeRows) { 0 } else { batch.len() as u32 };
         push_mark(&mut batch.meta_mut().marks, Mark { at, watermark: w });
     }
     if batch.is_empty() && batch.meta().marks.is_empty() {
