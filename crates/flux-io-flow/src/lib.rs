@@ -53,6 +53,7 @@
 //! accumulate(Pipeline::new().source("numbers", Numbers).map("double", |x| 2 * x));
 //! ```
 
+mod codec;
 mod draft;
 mod drive;
 mod ended;
@@ -66,6 +67,7 @@ mod mermaid;
 mod meta;
 mod pipeline;
 mod port;
+mod running;
 mod segment;
 pub mod stages;
 mod validate;

@@ -275,21 +275,27 @@ impl<C: Column, K: Kernel<C>> Stage for Segment<C, K> {
         }
     }
 
-    /// The number of the next row made, for kernels that add rows; else nothing.
+    /// The number of the next row made, for kernels that add rows, and the states of operators.
     fn snapshot(&mut self, to: &mut Vec<u8>) -> Result<(), StageError> {
         if K::EXPANDS {
             to.extend_from_slice(&self.made.to_le_bytes());
         }
-        Ok(())
+        self.kernel.save(to)
     }
 
     fn restore(&mut self, from: &[u8]) -> Result<(), StageError> {
-        let Ok(bytes) = from.try_into() else {
-            let what = format!("a segment's snapshot has 8 bytes, not {}", from.len());
-            return Err(StageError::new(ErrorClass::Catastrophic, ErrorKind::Serialization, what));
+        let bad = || {
+            let what = format!("{} bytes are no snapshot of this segment", from.len());
+            StageError::new(ErrorClass::Catastrophic, ErrorKind::Serialization, what)
         };
-        self.made = u64::from_le_bytes(bytes);
-        Ok(())
+        let mut rest = from;
+        if K::EXPANDS {
+            let (made, behind) = rest.split_first_chunk::<8>().ok_or_else(bad)?;
+            self.made = u64::from_le_bytes(*made);
+            rest = behind;
+        }
+        self.kernel.load(&mut rest)?;
+        if rest.is_empty() { Ok(()) } else { Err(bad()) }
     }
 
     fn counts(&self, each: &mut dyn FnMut(usize, Counts)) {
