@@ -53,9 +53,11 @@
 //! accumulate(Pipeline::new().source("numbers", Numbers).map("double", |x| 2 * x));
 //! ```
 
+mod calls;
 mod codec;
 mod draft;
 mod drive;
+pub mod effect;
 mod ended;
 mod explain;
 mod flow;
@@ -73,6 +75,7 @@ pub mod stages;
 mod validate;
 mod words;
 
+pub use calls::{Calls, Hedge};
 pub use drive::ORIGINAL_BYTES;
 pub use ended::{Ended, Runnable};
 pub use explain::{Explain, PlanDiagnostics};

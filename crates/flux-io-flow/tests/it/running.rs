@@ -1,5 +1,5 @@
 //! `scan`: a running state through all rows, its faults and its snapshots.
-#![expect(clippy::expect_used, clippy::panic, reason = "helpers of tests fail by panicking")]
+#![expect(clippy::expect_used, reason = "helpers of tests fail by panicking")]
 
 use crate::kit::{Flow, Probe, hole, nothing, rows, segment};
 use flux_io_core::{ByHand, ErrorKind, Moment, OnError};
@@ -95,7 +95,7 @@ proptest! {
 /// Without a codec the plan says so before anything runs, and the snapshot says what to do.
 #[test]
 fn a_scan_without_a_codec_cannot_be_checkpointed() {
-    let scan = |f: Flow<Vec<u64>>| f.scan("last", 0, |last, x| std::mem::replace(last, x));
+    let scan = |f: Flow<Vec<u64>>| f.scan("last", 0, std::mem::replace);
     let plan = scan(Pipeline::new().source("in", nothing())).sink("out", hole()).plan();
     let text = plan.expect("valid").explain();
     assert!(text.contains("    state of last = no codec\n"), "{text}");
