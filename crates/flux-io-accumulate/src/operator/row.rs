@@ -94,7 +94,7 @@ impl<C: Column, KO: KeyOf<C>, A: Accumulate<C, Key = KO::Key>> Accumulator<C, KO
 
     fn identity(&self, row: C::Ref<'_>, meta: &Meta, i: usize) -> (u64, u64) {
         match self.traits.identity {
-            Identity::Variable => (0, 0),
+            Identity::Variable | Identity::Each => (0, 0),
             Identity::SourceSeq => (u64::from(meta.source.0), meta.seq.at(i)),
             Identity::Id => (0, self.plan.acc.identity(row)),
         }
@@ -349,7 +349,8 @@ impl<C: Column, KO: KeyOf<C>, A: Accumulate<C, Key = KO::Key>> Accumulator<C, KO
         let tomb = self.tombs.get(tomb);
         match self.traits.identity {
             Identity::Variable => tomb.bits().has(f.bit),
-            _ => tomb.has_id(f.id),
+            Identity::SourceSeq | Identity::Id => tomb.has_id(f.id),
+            Identity::Each => false,
         }
     }
 
@@ -383,7 +384,10 @@ impl<C: Column, KO: KeyOf<C>, A: Accumulate<C, Key = KO::Key>> Accumulator<C, KO
 fn holds_fragment(identity: Identity, tail: &Tail, mask: u64, f: &Fragment) -> bool {
     match identity {
         Identity::Variable => tail.bits(mask).has(f.bit),
-        _ => tail.more.as_ref().is_some_and(|m| m.ids.contains(&f.id)),
+        Identity::SourceSeq | Identity::Id => {
+            tail.more.as_ref().is_some_and(|m| m.ids.contains(&f.id))
+        }
+        Identity::Each => false,
     }
 }
 
@@ -397,7 +401,7 @@ pub(super) fn add_fragment(identity: Identity, tail: &mut Tail, mask: &mut u64, 
     } else {
         tail.more.get_or_insert_default().words.insert(f.bit - 64);
     }
-    if identity != Identity::Variable {
+    if matches!(identity, Identity::SourceSeq | Identity::Id) {
         tail.more.get_or_insert_default().ids.insert(f.id);
     }
 }

@@ -95,9 +95,9 @@ impl Traits {
 
 /// What tells fragments of a key apart: variables, unless the requirement names none.
 pub(super) fn identity_of(p: &Policy, need: &Need) -> Identity {
-    if need.names_variables() || p.identity == Identity::Id {
-        p.identity
-    } else {
+    if p.identity == Identity::Variable && !need.names_variables() {
         Identity::SourceSeq
+    } else {
+        p.identity
     }
 }

@@ -13,6 +13,26 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 /// What a judge says of a row: it stays, it goes, or it failed.
 pub(crate) type Verdict = Result<bool, RowError>;
 
+/// What follows a row.
+pub(crate) enum Then {
+    /// The row stays.
+    Stay,
+    /// The row goes.
+    Go,
+    /// The row stays, and the batch is left for now.
+    Pause,
+}
+
+/// How far a batch was handled.
+pub(crate) enum Reached {
+    /// All of it.
+    End,
+    /// A pause was asked for.
+    Pause,
+    /// A row waits for another attempt until then.
+    Wait(Moment),
+}
+
 /// Judges the rows of a batch one after the other; resumes at the row that waits.
 #[derive(Debug, Default)]
 pub(crate) struct Judging {
@@ -50,6 +70,28 @@ impl Judging {
         cx: &mut StageCx<'_>,
         judge: &mut impl FnMut(C::Ref<'_>, usize) -> Verdict,
     ) -> Result<Option<Moment>, StageError> {
+        let judge =
+            &mut |row: C::Ref<'_>, i: usize| Ok(if judge(row, i)? { Then::Stay } else { Then::Go });
+        match self.until_pause(col, meta, cx, judge)? {
+            Reached::Wait(at) => Ok(Some(at)),
+            Reached::End | Reached::Pause => Ok(None),
+        }
+    }
+
+    /// The next row to be judged.
+    pub(crate) const fn next(&self) -> usize {
+        self.next
+    }
+
+    /// Calls `judge` for each row from the one where it left off, until it asks for a pause.
+    #[inline]
+    pub(crate) fn until_pause<C: Column>(
+        &mut self,
+        col: &C,
+        meta: &Meta,
+        cx: &mut StageCx<'_>,
+        judge: &mut impl FnMut(C::Ref<'_>, usize) -> Result<Then, RowError>,
+    ) -> Result<Reached, StageError> {
         let rows = col.rows();
         loop {
             let (next, gone) = (&mut self.next, &mut self.gone);
@@ -57,21 +99,25 @@ impl Judging {
                 let mut at = Place { row: *next, to: next };
                 while at.row < rows {
                     match judge(col.row(at.row), at.row) {
-                        Ok(true) => {}
-                        Ok(false) => gone.push(at.row as u32),
-                        Err(e) => return Some(e),
+                        Ok(Then::Stay) => {}
+                        Ok(Then::Go) => gone.push(at.row as u32),
+                        Ok(Then::Pause) => {
+                            at.row += 1;
+                            return Ok(Reached::Pause);
+                        }
+                        Err(e) => return Err(e),
                     }
                     at.row += 1;
                 }
-                None
+                Ok(Reached::End)
             }));
             let error = match ended {
-                Ok(None) => return Ok(None),
-                Ok(Some(e)) => e,
+                Ok(Ok(reached)) => return Ok(reached),
+                Ok(Err(e)) => e,
                 Err(p) => RowError::new(DeadCause::Panicked, panic_text(p.as_ref())),
             };
             if let Some(at) = self.failed(error, col, meta, cx)? {
-                return Ok(Some(at));
+                return Ok(Reached::Wait(at));
             }
         }
     }
@@ -110,7 +156,7 @@ impl Judging {
         self.reset();
     }
 
-    fn reset(&mut self) {
+    pub(crate) fn reset(&mut self) {
         self.next = 0;
         self.tried = (0, 0);
         self.gone.clear();
