@@ -294,16 +294,27 @@ impl<C: Column, K: Kernel<C>> Stage for Segment<C, K> {
         }
     }
 
-    /// The number of the next row made, for kernels that add rows; else nothing.
+    /// The number of the next row made, for kernels that add rows, and the states of operators.
     fn snapshot(&mut self, to: &mut Vec<u8>) -> Result<(), StageError> {
         if K::EXPANDS {
             self.made.snapshot(to);
         }
-        Ok(())
+        self.kernel.save(to)
     }
 
     fn restore(&mut self, from: &[u8]) -> Result<(), StageError> {
-        self.made.restore(from)
+        let mut rest = from;
+        if K::EXPANDS {
+            let (made, behind) = rest.split_at_checked(8).unwrap_or((rest, &[]));
+            self.made.restore(made)?;
+            rest = behind;
+        }
+        self.kernel.load(&mut rest)?;
+        if rest.is_empty() {
+            return Ok(());
+        }
+        let what = format!("{} bytes are no snapshot of this segment", from.len());
+        Err(StageError::new(ErrorClass::Catastrophic, ErrorKind::Serialization, what))
     }
 
     fn counts(&self, each: &mut dyn FnMut(usize, Counts)) {

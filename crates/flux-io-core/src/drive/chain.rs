@@ -260,6 +260,11 @@ impl<'env> Chain<'env> {
         (0..ports.min(64)).filter(|p| takes(*p)).fold(0, |mask, p| mask | 1 << p)
     }
 
+    /// Whether an output holds rows that were not sealed.
+    pub(super) fn has_open(&self) -> bool {
+        self.links.iter().any(|l| l.outs.iter().any(Outbox::has_open))
+    }
+
     /// Seals every open batch, most upstream first, and moves everything: done before a wait.
     pub(super) async fn idle(&mut self) -> Result<(), Halt> {
         for i in 0..self.links.len() {

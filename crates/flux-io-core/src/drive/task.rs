@@ -116,13 +116,20 @@ async fn wait_while(
     waiting: impl Fn(&Chain<'_>) -> bool,
 ) -> Result<(), Halt> {
     while waiting(chain) {
-        match poll_fn(|cx| chain.poll_wait(cx, |_| Poll::<()>::Pending)).await {
-            Woke::Ready(()) => {}
-            Woke::Timer => {
+        // What is finished does not wait for what is not: it is sent before the task waits (S5).
+        let open = chain.has_open();
+        let woke = poll_fn(|cx| match chain.poll_wait(cx, |_| Poll::<()>::Pending) {
+            Poll::Pending if open => Poll::Ready(None),
+            woke => woke.map(Some),
+        });
+        match woke.await {
+            None => chain.idle().await?,
+            Some(Woke::Ready(())) => {}
+            Some(Woke::Timer) => {
                 chain.check_drain();
                 chain.on_time().await?;
             }
-            Woke::Handle => chain.serve().await?,
+            Some(Woke::Handle) => chain.serve().await?,
         }
     }
     Ok(())

@@ -1,12 +1,11 @@
 //! `filter_rows` and `validate_rows`: rows of any column that stay or go, and the loop that judges
 //! row views one by one with panics caught and policies kept, which `key_by` uses too.
 
-use crate::drive::{ORIGINAL_BYTES, panic_text};
+use crate::drive::{Failed, kept, panic_text};
 use flux_io_core::{
-    Batch, ByteColumn, Column, DeadCause, ErrorClass, ErrorKind, ErrorRecord, GiveUp, Meta, Moment,
-    OnError, Original, Out, RowError, Stage, StageCx, StageError, Step, Validator,
+    Batch, Column, DeadCause, Meta, Moment, OnError, Original, Out, RowError, Stage, StageCx,
+    StageError, Step, Validator,
 };
-use std::any::Any;
 use std::fmt;
 use std::marker::PhantomData;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -138,28 +137,11 @@ impl Judging {
         {
             return Ok(Some(cx.now().plus(wait)));
         }
-        let seq = meta.seq.at(row);
-        match self.on.finally() {
-            GiveUp::Fail => {
-                self.reset();
-                let name = &cx.home().name;
-                let what = format!(
-                    "stage `{name}` failed at row {seq} of {}: {}",
-                    meta.source, error.what
-                );
-                let class = if attempts > 1 { ErrorClass::Permanent } else { error.class };
-                return Err(StageError::new(class, ErrorKind::User, what));
-            }
-            GiveUp::Skip => cx.dropped("skip", 1),
-            GiveUp::DeadLetter => cx.dead(ErrorRecord {
-                stage: cx.home().id,
-                source: meta.source,
-                seq,
-                attempts,
-                context: meta.context_at(row).cloned(),
-                original: bytes_of(col, row),
-                ..ErrorRecord::new(error.cause, error.what)
-            }),
+        let name = cx.home().name.clone();
+        let failed = Failed { part: "stage", name: &name, meta, row, attempts };
+        if let Err(e) = failed.go(self.on, error, kept(Original::None, col, row), cx) {
+            self.reset();
+            return Err(e);
         }
         self.gone.push(row as u32);
         self.next += 1;
@@ -178,17 +160,6 @@ impl Judging {
         self.next = 0;
         self.tried = (0, 0);
         self.gone.clear();
-    }
-}
-
-/// The bytes of a row, if the column is one of bytes, up to the sample limit.
-fn bytes_of<C: Column>(col: &C, row: usize) -> Original {
-    match (col as &dyn Any).downcast_ref::<ByteColumn>() {
-        Some(c) if row < c.rows() => {
-            let bytes = c.row(row);
-            Original::Bytes(bytes[..bytes.len().min(ORIGINAL_BYTES)].to_vec())
-        }
-        _ => Original::None,
     }
 }
 
