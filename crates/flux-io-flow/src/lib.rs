@@ -53,12 +53,14 @@
 //! accumulate(Pipeline::new().source("numbers", Numbers).map("double", |x| 2 * x));
 //! ```
 
+mod branch;
 mod draft;
 mod drive;
 mod ended;
 mod explain;
 mod flow;
 mod fold;
+mod join;
 pub mod kernel;
 mod keyed;
 mod lower;
@@ -71,11 +73,13 @@ pub mod stages;
 mod validate;
 mod words;
 
+pub use branch::{SharedRows, Unrouted};
 pub use drive::ORIGINAL_BYTES;
 pub use ended::{Ended, Runnable};
 pub use explain::{Explain, PlanDiagnostics};
 pub use flow::{Chain, Flow};
 pub use fold::Value;
+pub use join::Inputs;
 pub use kernel::Raw;
 pub use keyed::{Keyed, KeyedFlow};
 pub use pipeline::Pipeline;

@@ -128,7 +128,7 @@ impl Judging {
         self.reset();
     }
 
-    fn reset(&mut self) {
+    pub(crate) fn reset(&mut self) {
         self.next = 0;
         self.tried = (0, 0);
         self.gone.clear();
@@ -136,7 +136,7 @@ impl Judging {
 }
 
 /// The bytes of a row, if the column is one of bytes, up to the sample limit.
-fn bytes_of<C: Column>(col: &C, row: usize) -> Original {
+pub(crate) fn bytes_of<C: Column>(col: &C, row: usize) -> Original {
     match (col as &dyn Any).downcast_ref::<ByteColumn>() {
         Some(c) if row < c.rows() => {
             let bytes = c.row(row);

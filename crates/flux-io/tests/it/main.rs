@@ -2,7 +2,10 @@
 #![cfg(test)]
 
 mod accumulating;
+mod branching;
 mod control;
 mod extending;
 mod faults;
+mod graphs;
+mod joining;
 mod parity;
