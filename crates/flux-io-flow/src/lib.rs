@@ -79,7 +79,7 @@ pub use ended::{Ended, Runnable};
 pub use explain::{Explain, PlanDiagnostics};
 pub use flow::{Chain, Flow};
 pub use fold::Value;
-pub use join::Inputs;
+pub use join::{Gap, HELD_ROWS, Hold, InOrder, Inputs, Join, JoinStrategy, Joined, Leftover};
 pub use kernel::Raw;
 pub use keyed::{Keyed, KeyedFlow};
 pub use pipeline::Pipeline;
