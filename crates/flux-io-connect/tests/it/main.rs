@@ -4,14 +4,21 @@
 
 mod channel;
 mod collect;
+#[cfg(feature = "gzip")]
+mod compress;
 #[cfg(feature = "lines")]
 mod disk;
 mod driving;
+#[cfg(feature = "lines")]
+mod found;
+#[cfg(feature = "lines")]
+mod frames;
 #[cfg(feature = "futures")]
 mod futures;
 #[cfg(feature = "gzip")]
 mod gzip;
 mod host;
+mod hybrid;
 #[cfg(feature = "lines")]
 mod lines;
 #[cfg(feature = "lines")]
@@ -22,4 +29,8 @@ mod parse;
 mod parts;
 #[cfg(feature = "lines")]
 mod positions;
+#[cfg(feature = "lines")]
+mod registry;
 mod sources;
+#[cfg(feature = "zstd")]
+mod zstd;
