@@ -3,9 +3,9 @@
 //! A batch of records is a [`RecordColumn`]: one text arena, and per record the spans of its
 //! fields, found in the one pass that also checks it. Reading a field is a look at its span;
 //! passing a record on copies its text once, filtering copies nothing. [`Editor`] applies field
-//! operations and [`Filter`] comparisons, feature `jq` brings whole programs (`Jq`); [`Template`] makes keys and variable names;
-//! [`NdjsonDecoder`] and [`CsvDecoder`] turn blocks of bytes into records, whatever the blocks'
-//! borders.
+//! operations and [`Filter`] comparisons, `Jq` (feature `jq`) whole programs; [`Template`] makes
+//! keys and variable names; [`NdjsonDecoder`] and [`CsvDecoder`] turn blocks of bytes into records,
+//! whatever the blocks' borders.
 #![forbid(unsafe_code)]
 
 mod column;
