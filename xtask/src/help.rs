@@ -18,6 +18,7 @@ cargo xtask <command>
   examples                  every example on its small input
   package                   what each crate would ship
   deny                      licences, bans and sources
+  checks [--all] [--seed N] takes ten checks of inputs away, one by one: a fixture must notice
   bench [args]              measurements, in the bench/ workspace
   nightly                   ci, then the long runs
   help                      this text
