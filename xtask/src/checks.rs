@@ -167,11 +167,11 @@ fn build(package: &str) -> Result<PathBuf, String> {
     command.arg(package).env("RUSTFLAGS", "--cfg flux_io_mutants");
     command.env("CARGO_TARGET_DIR", root().join("target/mutants"));
     let told = crate::process::stdout(&mut command)?;
-    let programs = told.lines().filter_map(|line| {
+    let mut programs = told.lines().filter_map(|line| {
         let message: serde_json::Value = serde_json::from_str(line).ok()?;
         message.get("executable")?.as_str().map(PathBuf::from)
     });
-    programs.last().ok_or_else(|| format!("{package} has no test program `it`"))
+    programs.next_back().ok_or_else(|| format!("{package} has no test program `it`"))
 }
 
 /// Whether the fixtures pass, with one check taken away.

@@ -10,6 +10,7 @@ mod checks;
 mod ci;
 mod deny;
 mod doc;
+mod doors;
 mod examples;
 mod fmt;
 mod help;
@@ -21,6 +22,7 @@ mod package;
 mod process;
 mod report;
 mod rows;
+mod schedules;
 mod test;
 
 use std::process::ExitCode;
@@ -58,6 +60,7 @@ fn dispatch(command: &str, args: &[String]) -> Outcome {
         "ci" => ci::run(args),
         "layers" => layers::run(),
         "rows" => rows::run(args),
+        "doors" => doors::run(),
         "fmt" => fmt::run(),
         "lint" => lint::run(),
         "alone" => alone::run(),
@@ -66,6 +69,8 @@ fn dispatch(command: &str, args: &[String]) -> Outcome {
         "examples" => examples::run(),
         "package" => package::run(),
         "deny" => deny::run(),
+        "loom" => schedules::loom(),
+        "shuttle" => schedules::shuttle(),
         "bench" => bench::run(args),
         "checks" => checks::run(args),
         "nightly" => nightly::run(),

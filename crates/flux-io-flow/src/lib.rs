@@ -53,8 +53,11 @@
 //! accumulate(Pipeline::new().source("numbers", Numbers).map("double", |x| 2 * x));
 //! ```
 
+mod calls;
+mod codec;
 mod draft;
 mod drive;
+pub mod effect;
 mod ended;
 mod explain;
 mod flow;
@@ -66,11 +69,14 @@ mod mermaid;
 mod meta;
 mod pipeline;
 mod port;
+mod running;
 mod segment;
 pub mod stages;
+mod sync;
 mod validate;
 mod words;
 
+pub use calls::{Calls, Hedge};
 pub use drive::ORIGINAL_BYTES;
 pub use ended::{Ended, Runnable};
 pub use explain::{Explain, PlanDiagnostics};

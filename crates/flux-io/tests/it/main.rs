@@ -2,6 +2,7 @@
 #![cfg(test)]
 
 mod accumulating;
+mod calls;
 mod control;
 mod extending;
 mod faults;
