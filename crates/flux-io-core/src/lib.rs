@@ -30,6 +30,8 @@ mod observe;
 mod plan;
 pub mod raw;
 mod run;
+#[doc(hidden)]
+pub mod skip;
 mod stage;
 mod sync;
 mod time;
