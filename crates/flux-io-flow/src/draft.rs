@@ -60,12 +60,14 @@ pub(crate) struct OpDraft {
     pub(crate) word: &'static str,
     pub(crate) on_error: OnError,
     pub(crate) hints: Hints,
+    /// Whether a state between rows can be written; `None` = there is no state.
+    pub(crate) durable: Option<bool>,
 }
 
 impl OpDraft {
     pub(crate) fn new(name: &str, word: &'static str) -> Self {
         let (on_error, hints) = (OnError::Fail, Hints::default());
-        Self { name: name.to_owned(), word, on_error, hints }
+        Self { name: name.to_owned(), word, on_error, hints, durable: None }
     }
 }
 
