@@ -7,6 +7,7 @@ mod calls;
 mod control;
 mod extending;
 mod faults;
+mod framing;
 mod graphs;
 mod joining;
 mod parity;
