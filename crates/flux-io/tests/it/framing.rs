@@ -75,3 +75,40 @@ fn csv_records_end_where_the_decoder_says() {
         assert_eq!(framed(&text), decoded(&text), "{:?}", String::from_utf8_lossy(&text));
     }
 }
+
+/// Row 70. Connectors chosen by name stand in a pipeline as others do, on every engine: CSV from
+/// files that fit a pattern, as frames with their length in front into a compressed file.
+#[test]
+fn connectors_by_name_run_on_every_engine() {
+    use flux_io::connect::output::Compression;
+    use flux_io::connect::registry::{Registry, Settings};
+
+    let dir = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("by_name");
+    let _ = std::fs::remove_dir_all(&dir);
+    std::fs::create_dir_all(&dir).unwrap();
+    for (name, from) in [("a.csv", 0), ("b.csv", 500)] {
+        let text: String = (from..from + 500).map(|i| format!("{i},\"x\n{i}\"\n")).collect();
+        std::fs::write(dir.join(name), text).unwrap();
+    }
+    let registry = Registry::standard();
+    let run = |engine: &dyn Fn(flux_io::flow::Ended<'static>), out: &str| {
+        let orders = format!("{}/*.csv", dir.display());
+        let to = format!("file:{}/{out}", dir.display());
+        let gzip = Settings { compression: Compression::Gzip, ..Settings::of("length-varint") };
+        let end = Pipeline::new()
+            .source("in", registry.source(&orders, &Settings::of("csv")).unwrap())
+            .sink("out", registry.sink(&to, &gzip).unwrap());
+        engine(end);
+        let (collect, rows) = sink::collect();
+        let back = Pipeline::new()
+            .source("back", registry.source(&to, &Settings::of("length-varint")).unwrap())
+            .map_rows("text", |row: &[u8]| String::from_utf8_lossy(row).into_owned())
+            .sink("rows", collect);
+        engine::Sync::new().run(back).unwrap();
+        let rows = rows.take();
+        assert!(rows.iter().cloned().eq((0..1000).map(|i| format!("{i},\"x\n{i}\""))), "{out}");
+    };
+    run(&|end| drop(engine::Sync::new().run(end).unwrap()), "sync");
+    run(&|end| drop(engine::Tokio::new().run_blocking(end).unwrap()), "tokio");
+    run(&|end| drop(engine::Rayon::new().run(end).unwrap()), "rayon");
+}
