@@ -9,6 +9,7 @@ mod bench;
 mod ci;
 mod deny;
 mod doc;
+mod doors;
 mod examples;
 mod fmt;
 mod help;
@@ -20,6 +21,7 @@ mod package;
 mod process;
 mod report;
 mod rows;
+mod schedules;
 mod test;
 
 use std::process::ExitCode;
@@ -57,6 +59,7 @@ fn dispatch(command: &str, args: &[String]) -> Outcome {
         "ci" => ci::run(args),
         "layers" => layers::run(),
         "rows" => rows::run(args),
+        "doors" => doors::run(),
         "fmt" => fmt::run(),
         "lint" => lint::run(),
         "alone" => alone::run(),
@@ -65,6 +68,8 @@ fn dispatch(command: &str, args: &[String]) -> Outcome {
         "examples" => examples::run(),
         "package" => package::run(),
         "deny" => deny::run(),
+        "loom" => schedules::loom(),
+        "shuttle" => schedules::shuttle(),
         "bench" => bench::run(args),
         "nightly" => nightly::run(),
         "help" | "-h" | "--help" => help::run(),

@@ -24,6 +24,8 @@ mod id;
 mod io;
 mod key;
 mod memory;
+#[doc(hidden)]
+pub mod mutant;
 mod observe;
 mod plan;
 pub mod raw;

@@ -8,7 +8,10 @@
 //! task first offers itself to the pool (`rayon::yield_now`) and only then sleeps.
 
 mod blocking;
+#[cfg(all(test, flux_io_loom))]
+mod loom_tests;
 mod ready;
+mod sync;
 mod timers;
 
 use blocking::IoThread;
@@ -16,14 +19,13 @@ use flux_io_core::{
     ChoiceKind, Collector, Ended, Engine, ErrorClass, ErrorKind, ExecutionPlan, Host, Moment,
     RunFailure, RunOptions, RunReport, StageError, Task, TimerId, Timestamp, tasks,
 };
-use rayon::{ThreadPool, ThreadPoolBuilder};
 use ready::{Next, Ready, Ticket};
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
-use std::time::{Instant, SystemTime};
+use std::time::SystemTime;
+use sync::{Arc, Mutex, PoisonError, Stopwatch, Workers, lock};
 use timers::Timers;
 
 /// Runs plans on a pool made for the run, with as many workers as the options say.
@@ -42,8 +44,8 @@ impl RayonEngine {
     /// When no pool can be made the report says so: [`Ended::Failed`], stage `engine`.
     pub fn run(&self, plan: ExecutionPlan<'_>, options: &RunOptions) -> RunReport {
         let workers = options.workers.max(1) as usize;
-        match ThreadPoolBuilder::new().num_threads(workers).build() {
-            Ok(pool) => run_in(&pool, workers, plan, options),
+        match Workers::new(workers) {
+            Ok(pool) => run_in(&pool, plan, options),
             Err(e) => {
                 let what = "cannot make a thread pool; ask for fewer workers";
                 let error = StageError::new(ErrorClass::Catastrophic, ErrorKind::Io, what);
@@ -66,10 +68,6 @@ impl Engine for RayonEngine {
     }
 }
 
-fn lock<T>(m: &Mutex<T>) -> MutexGuard<'_, T> {
-    m.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 /// A task and its place in the queue.
 struct Cell<'env> {
     task: Mutex<Option<Task<'env>>>,
@@ -77,15 +75,10 @@ struct Cell<'env> {
     waker: Waker,
 }
 
-fn run_in(
-    pool: &ThreadPool,
-    workers: usize,
-    plan: ExecutionPlan<'_>,
-    options: &RunOptions,
-) -> RunReport {
+fn run_in(pool: &Workers, plan: ExecutionPlan<'_>, options: &RunOptions) -> RunReport {
     let ready = Arc::new(Ready::default());
     let host = Arc::new(RayonHost {
-        start: start(),
+        since: Stopwatch::start(),
         timers: Timers::new(Arc::clone(&ready)),
         io: IoThread::start(),
     });
@@ -104,11 +97,7 @@ fn run_in(
         .collect();
     ready.begin(cells.len());
     let collector = Mutex::new(collector);
-    pool.in_place_scope(|s| {
-        for _ in 0..workers {
-            s.spawn(|_| work(&cells, &ready, &host, &collector));
-        }
-    });
+    pool.run(|| work(&cells, &ready, &host, &collector));
     collector.into_inner().unwrap_or_else(PoisonError::into_inner).finish("rayon")
 }
 
@@ -150,12 +139,6 @@ fn poll(cell: &Cell<'_>, ready: &Ready, collector: &Mutex<Collector>) {
     }
 }
 
-/// The one place where this engine's clock begins.
-#[expect(clippy::disallowed_methods, reason = "the engine is where time comes from")]
-fn start() -> Instant {
-    Instant::now()
-}
-
 /// The seed of key hashes: from the operating system's randomness, so that nobody outside can
 /// prepare keys that collide.
 fn process_seed() -> u64 {
@@ -164,14 +147,14 @@ fn process_seed() -> u64 {
 }
 
 struct RayonHost {
-    start: Instant,
+    since: Stopwatch,
     timers: Timers,
     io: IoThread,
 }
 
 impl Host for RayonHost {
     fn now(&self) -> Moment {
-        Moment(u64::try_from(self.start.elapsed().as_nanos()).unwrap_or(u64::MAX))
+        Moment(u64::try_from(self.since.elapsed().as_nanos()).unwrap_or(u64::MAX))
     }
 
     #[expect(clippy::disallowed_methods, reason = "the engine is where wall time comes from")]

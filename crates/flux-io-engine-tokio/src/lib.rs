@@ -5,15 +5,17 @@
 //! blocking work in at most two threads at a time, and tasks that are aborted when the run's future
 //! is dropped.
 
+mod sync;
 mod timers;
 
 use flux_io_core::{
     Engine, ExecutionPlan, Host, Moment, RunHandle, RunOptions, RunReport, StopMode, TimerId,
     Timestamp, tasks,
 };
-use std::sync::{Arc, OnceLock};
+use std::sync::OnceLock;
 use std::task::Waker;
 use std::time::SystemTime;
+use sync::Arc;
 use timers::Timers;
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::Semaphore;

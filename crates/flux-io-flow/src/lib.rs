@@ -54,8 +54,11 @@
 //! ```
 
 mod branch;
+mod calls;
+mod codec;
 mod draft;
 mod drive;
+pub mod effect;
 mod ended;
 mod explain;
 mod flow;
@@ -68,12 +71,15 @@ mod mermaid;
 mod meta;
 mod pipeline;
 mod port;
+mod running;
 mod segment;
 pub mod stages;
+mod sync;
 mod validate;
 mod words;
 
 pub use branch::{SharedRows, Unrouted};
+pub use calls::{Calls, Hedge};
 pub use drive::ORIGINAL_BYTES;
 pub use ended::{Ended, Runnable};
 pub use explain::{Explain, PlanDiagnostics};

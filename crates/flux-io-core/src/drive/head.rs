@@ -9,6 +9,7 @@ use crate::batch::{AnyBatch, Mark, push_mark};
 use crate::edge::{Controls, Edge};
 use crate::id::Epoch;
 use crate::io::DynSource;
+use crate::mutant;
 use crate::run::StageState;
 use crate::stage::Control;
 use crate::time::{Moment, Timestamp};
@@ -177,8 +178,8 @@ impl EdgesHead {
         }
         // While an input waits at a barrier the rows before it are due on the others, also where
         // the node would rather have the rows behind it first (L-3).
-        let due = || self.units.iter().any(|u| u.at_barrier > 0);
-        if !(accepts(e.port) || due() || follows_time && self.holds_back(e.unit)) {
+        let aligning = !mutant!(BarrierStarves) && self.units.iter().any(|u| u.at_barrier > 0);
+        if !(accepts(e.port) || aligning || follows_time && self.holds_back(e.unit)) {
             return false;
         }
         let u = &self.units[e.unit];
@@ -202,6 +203,7 @@ impl EdgesHead {
             let own = self.units[unit].watermark.map_or(m.watermark, |w| w.max(m.watermark));
             self.units[unit].watermark = Some(own);
             let all = match others {
+                _ if mutant!(MarkNotMerged) => own,
                 Promise::Nothing => continue,
                 Promise::Until(w) => own.min(w),
                 Promise::Free => own,
@@ -284,6 +286,9 @@ impl EdgesHead {
     }
 
     fn skip_ended(&mut self, unit: usize) {
+        if mutant!(TurnStaysWithEnded) {
+            return;
+        }
         let first = self.ins.iter().position(|e| e.unit == unit).unwrap_or(0);
         let u = &mut self.units[unit];
         for _ in 0..u.members {
@@ -316,7 +321,8 @@ impl EdgesHead {
     /// All live inputs have the barrier: it counts, and they go on.
     fn align(&mut self) {
         let waiting = self.ins.iter().any(|e| e.barrier.is_some());
-        if !waiting || self.ins.iter().any(|e| !e.ended && e.barrier.is_none()) {
+        let missing = self.ins.iter().any(|e| !e.ended && e.barrier.is_none());
+        if !waiting || (missing && !mutant!(BarrierNotAligned)) {
             return;
         }
         let epoch = self.ins.iter_mut().filter_map(|e| e.barrier.take()).max();
@@ -350,7 +356,9 @@ impl EdgesHead {
     fn minimum(&self, except: Option<usize>) -> Promise {
         let mut all = Promise::Free;
         for (i, u) in self.units.iter().enumerate() {
-            if Some(i) == except || u.idle || u.quarantined || u.live == 0 {
+            let idle = u.idle && !mutant!(IdleHoldsWatermark);
+            let ended = u.live == 0 && !mutant!(EndedHoldsWatermark);
+            if Some(i) == except || idle || u.quarantined || ended {
                 continue;
             }
             all = match (all, u.watermark) {

@@ -6,6 +6,7 @@ use crate::batch::AnyBatch;
 use crate::error::{
     DeadCause, ErrorClass, ErrorKind, ErrorRecord, GiveUp, OnError, Original, StageError,
 };
+use crate::mutant;
 use crate::run::{Phase, RunFailure, SKIP, StageState};
 use crate::stage::{
     Control, Counts, Draws, Node, Outbox, Parcel, Removed, StageCx, StageHome, Step,
@@ -326,7 +327,9 @@ impl<'env> Link<'env> {
                 }
                 let mut bytes = Vec::new();
                 self.call(now, |n, _, _| n.snapshot(&mut bytes).map(|()| Step::Done))?;
-                if let Some(store) = run.snapshots.as_ref().filter(|_| !bytes.is_empty()) {
+                if let Some(store) = run.snapshots.as_ref().filter(|_| !bytes.is_empty())
+                    && !(mutant!(SnapshotOfOneShard) && self.home.shard > 0)
+                {
                     store.put(e, &self.home.name, self.home.shard, bytes)?;
                 }
                 Ok(Step::Done)
@@ -388,7 +391,9 @@ impl<'env> Link<'env> {
         let unit = self.draws.next_u32();
         // A call that has emitted is not repeated: its output would come twice (B99).
         let again = self.on_error.retry_after(e.class, self.attempt, unit);
-        if let Some(wait) = again.filter(|_| self.emitted() == before) {
+        if let Some(wait) =
+            again.filter(|_| self.emitted() == before || mutant!(EmittedCallRepeated))
+        {
             self.hold = Some(now.plus(wait));
             self.state.retries += 1;
             self.state.phase = Phase::Retrying;

@@ -1,6 +1,7 @@
 //! `split` and `route`: every row goes to one of several outputs, or is unrouted and counted.
 
-use crate::stages::{Judging, bytes_of};
+use crate::drive::kept;
+use crate::stages::Judging;
 use flux_io_core::{
     AnyBatch, Batch, Column, DeadCause, ErrorClass, ErrorKind, ErrorRecord, Meta, Node, OnError,
     Original, Outbox, StageCx, StageError, Step,
@@ -99,7 +100,8 @@ impl<C: Column, F> RouteRows<C, F> {
 fn bury<C: Column>(rest: &mut Batch<C>, cx: &mut StageCx<'_>) {
     let meta = std::mem::take(&mut rest.meta);
     let to: Vec<u32> = (0..rest.len() as u32).collect();
-    let bytes: Vec<Original> = (0..rest.len()).map(|i| bytes_of(&rest.col, i)).collect();
+    let bytes: Vec<Original> =
+        (0..rest.len()).map(|i| kept(Original::None, &rest.col, i)).collect();
     let mut rows: Vec<C> = to.iter().map(|_| C::default()).collect();
     rest.col.scatter(&to, &mut rows.iter_mut().collect::<Vec<_>>());
     for (i, (row, bytes)) in rows.into_iter().zip(bytes).enumerate() {

@@ -8,4 +8,5 @@ mod graphs;
 mod kernels;
 mod kit;
 mod marks;
+mod running;
 mod stages;

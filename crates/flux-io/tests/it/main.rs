@@ -3,6 +3,7 @@
 
 mod accumulating;
 mod branching;
+mod calls;
 mod control;
 mod extending;
 mod faults;
