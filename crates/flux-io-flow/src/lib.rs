@@ -56,6 +56,7 @@
 mod calls;
 mod codec;
 mod draft;
+mod draw;
 mod drive;
 pub mod effect;
 mod ended;
@@ -65,7 +66,6 @@ mod fold;
 pub mod kernel;
 mod keyed;
 mod lower;
-mod mermaid;
 mod meta;
 mod pipeline;
 mod port;
