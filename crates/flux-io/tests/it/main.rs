@@ -4,6 +4,7 @@
 mod accumulating;
 mod calls;
 mod control;
+mod effects;
 mod extending;
 mod faults;
 mod parity;
