@@ -5,6 +5,7 @@ mod accumulating;
 mod branching;
 mod calls;
 mod control;
+mod effects;
 mod extending;
 mod faults;
 mod graphs;
