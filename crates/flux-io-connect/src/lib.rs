@@ -5,8 +5,9 @@
 //! | feature | brings |
 //! |---|---|
 //! | none | [`source`], [`sink`], [`channel`], [`duplex`], [`forward`] |
-//! | `lines` | `lines`: lines of files and readers; `output`: files written whole or not at all, part files, writers; `disk`: what they stand on |
-//! | `gzip` | gzip input, recognised by its content |
+//! | `lines` | `frames`: files, globs, directories and readers cut into lines, CSV records, delimited or length-prefixed frames; `lines`; `output`: files written whole or not at all, part files, writers; `disk`: what they stand on |
+//! | `gzip` | gzip input, recognised by its content, and output |
+//! | `zstd` | the same for zstd, in pure Rust |
 //! | `ndjson` (default) | `ndjson`: JSON lines in and out |
 //! | `futures` | `source::stream`, `source::into_stream`, `sink::from_sink`, receivers as streams |
 //!
@@ -18,6 +19,8 @@ pub mod channel;
 pub mod disk;
 pub mod duplex;
 mod forward;
+#[cfg(feature = "lines")]
+pub mod frames;
 #[cfg(feature = "lines")]
 pub mod lines;
 #[cfg(feature = "ndjson")]

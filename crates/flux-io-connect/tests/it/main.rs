@@ -4,9 +4,15 @@
 
 mod channel;
 mod collect;
+#[cfg(feature = "gzip")]
+mod compress;
 #[cfg(feature = "lines")]
 mod disk;
 mod driving;
+#[cfg(feature = "lines")]
+mod found;
+#[cfg(feature = "lines")]
+mod frames;
 #[cfg(feature = "futures")]
 mod futures;
 #[cfg(feature = "gzip")]
@@ -23,3 +29,5 @@ mod parts;
 #[cfg(feature = "lines")]
 mod positions;
 mod sources;
+#[cfg(feature = "zstd")]
+mod zstd;

@@ -1,23 +1,38 @@
-//! Where lines may come from: a list of files, or one reader.
+//! Where bytes may come from: a list of files, or one reader.
 
 use super::feed::{Feed, Raw, head_of, open, sniff};
 use super::token::{Token, fingerprint};
 use flux_io_core::{ErrorClass, ErrorKind, StageError};
 use std::fmt;
+use std::io::Read;
 use std::path::PathBuf;
 
-/// Inputs that are read one after the other. Sealed: [`Files`] and [`Reader`].
+/// Inputs that are read one after the other. Sealed: [`Files`], [`Found`](super::Found),
+/// [`Reader`], and `Box<dyn Inputs>` where which one is known late.
 pub trait Inputs: sealed::Open + Send + fmt::Debug + 'static {}
 
-pub(crate) mod sealed {
+pub(super) mod sealed {
     use super::{Feed, StageError, Token};
 
     /// How inputs are opened.
     pub trait Open {
+        /// Finds out which there are. Blocks; again: nothing happens.
+        ///
+        /// # Errors
+        /// When that cannot be known.
+        fn look(&mut self) -> Result<(), StageError> {
+            Ok(())
+        }
         /// How many there are.
         fn count(&self) -> usize;
         /// The name of one, for people.
         fn name(&self, index: usize) -> String;
+        /// What tells one from another in a checkpoint, when its index does not suffice.
+        fn key(&self, _index: usize) -> Option<String> {
+            None
+        }
+        /// All of them, for people.
+        fn target(&self) -> String;
         /// Whether places can be gone back to.
         fn seekable(&self) -> bool;
         /// Opens one at `offset`; also whether reading ahead never waits.
@@ -34,13 +49,54 @@ pub(crate) mod sealed {
         ///
         /// # Errors
         /// When it is another one or cannot be read.
-        fn check(&self, token: &Token) -> Result<Vec<u8>, StageError>;
+        fn check(&mut self, token: &Token) -> Result<Vec<u8>, StageError>;
+    }
+}
+
+impl<I: Inputs + ?Sized> Inputs for Box<I> {}
+
+impl<I: sealed::Open + ?Sized> sealed::Open for Box<I> {
+    fn look(&mut self) -> Result<(), StageError> {
+        (**self).look()
+    }
+    fn count(&self) -> usize {
+        (**self).count()
+    }
+    fn name(&self, index: usize) -> String {
+        (**self).name(index)
+    }
+    fn key(&self, index: usize) -> Option<String> {
+        (**self).key(index)
+    }
+    fn target(&self) -> String {
+        (**self).target()
+    }
+    fn seekable(&self) -> bool {
+        (**self).seekable()
+    }
+    fn open(&mut self, i: usize, block: usize, offset: u64) -> Result<(Feed, bool), StageError> {
+        (**self).open(i, block, offset)
+    }
+    fn check(&mut self, token: &Token) -> Result<Vec<u8>, StageError> {
+        (**self).check(token)
     }
 }
 
 /// Files, by path, in order. Their positions can be trusted for recovery.
 #[derive(Clone, Debug)]
 pub struct Files(pub(super) Vec<PathBuf>);
+
+impl Files {
+    /// One file.
+    pub fn one(path: impl Into<PathBuf>) -> Self {
+        Self(vec![path.into()])
+    }
+
+    /// Several files, one after the other, in this order.
+    pub fn list<P: Into<PathBuf>>(paths: impl IntoIterator<Item = P>) -> Self {
+        Self(paths.into_iter().map(Into::into).collect())
+    }
+}
 
 impl Inputs for Files {}
 
@@ -51,6 +107,14 @@ impl sealed::Open for Files {
 
     fn name(&self, index: usize) -> String {
         self.0.get(index).map_or_else(String::new, |p| p.display().to_string())
+    }
+
+    fn target(&self) -> String {
+        match self.0.as_slice() {
+            [] => String::new(),
+            [_] => self.name(0),
+            [_, rest @ ..] => format!("{} and {} more", self.name(0), rest.len()),
+        }
     }
 
     fn seekable(&self) -> bool {
@@ -64,7 +128,7 @@ impl sealed::Open for Files {
         }
     }
 
-    fn check(&self, token: &Token) -> Result<Vec<u8>, StageError> {
+    fn check(&mut self, token: &Token) -> Result<Vec<u8>, StageError> {
         let i = token.file as usize;
         let Some(path) = self.0.get(i) else {
             // Behind the last file is a place too: the end.
@@ -87,7 +151,7 @@ impl sealed::Open for Files {
     }
 }
 
-fn no_file(index: usize, files: usize) -> StageError {
+pub(super) fn no_file(index: usize, files: usize) -> StageError {
     let what = format!(
         "the checkpoint stands in file {} of a list that now has {files}; give the same files in \
          the same order",
@@ -98,10 +162,23 @@ fn no_file(index: usize, files: usize) -> StageError {
 
 /// Anything that can be read once: stdin, a socket, bytes in memory. It has no positions.
 pub struct Reader {
-    pub(super) name: String,
-    pub(super) raw: Option<Raw>,
+    name: String,
+    raw: Option<Raw>,
     /// Bytes read before a failed call.
-    pub(super) first: Vec<u8>,
+    first: Vec<u8>,
+}
+
+impl Reader {
+    /// What `raw` gives; `name` is what messages call it.
+    pub fn new(name: impl Into<String>, raw: impl Read + Send + 'static) -> Self {
+        Self { name: name.into(), raw: Some(Box::new(raw)), first: Vec::new() }
+    }
+
+    /// Standard input.
+    #[must_use]
+    pub fn stdin() -> Self {
+        Self::new("stdin", std::io::stdin())
+    }
 }
 
 impl fmt::Debug for Reader {
@@ -121,6 +198,10 @@ impl sealed::Open for Reader {
         self.name.clone()
     }
 
+    fn target(&self) -> String {
+        self.name.clone()
+    }
+
     fn seekable(&self) -> bool {
         false
     }
@@ -131,7 +212,7 @@ impl sealed::Open for Reader {
         Ok((feed.map_err(failed)?, false))
     }
 
-    fn check(&self, _token: &Token) -> Result<Vec<u8>, StageError> {
+    fn check(&mut self, _token: &Token) -> Result<Vec<u8>, StageError> {
         let what =
             format!("{} cannot be read again; start the run without a checkpoint", self.name);
         Err(StageError::permanent(what))

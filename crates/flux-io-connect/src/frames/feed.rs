@@ -1,4 +1,9 @@
-//! Bytes of one input, decompressed when they are gzip: found by content, not by name.
+//! Bytes of one input, unpacked when they are compressed: found by content, not by name.
+
+#[cfg(feature = "gzip")]
+mod gzip;
+#[cfg(feature = "zstd")]
+mod zstd;
 
 use flux_io_core::{ErrorClass, ErrorKind, StageError};
 use std::fmt;
@@ -7,26 +12,67 @@ use std::io::{self, Chain, Cursor, Read, Seek, SeekFrom};
 use std::path::Path;
 
 /// What every input is behind its type.
-pub(crate) type Raw = Box<dyn Read + Send>;
+pub(super) type Raw = Box<dyn Read + Send>;
 /// The first bytes, read to look at them, and then the rest.
 type Sniffed = Chain<Cursor<Vec<u8>>, Raw>;
 
-/// First two bytes of every gzip member (RFC 1952, section 2.3.1).
+/// First bytes of every gzip member (RFC 1952, section 2.3.1).
 const GZIP: [u8; 2] = [0x1F, 0x8B];
+/// First bytes of every zstd frame (RFC 8878, section 3.1.1).
+const ZSTD: [u8; 4] = [0x28, 0xB5, 0x2F, 0xFD];
+/// Behind a first byte of 0x50 to 0x5F, those of a zstd frame to be skipped (section 3.1.2).
+const ZSTD_SKIPPED: [u8; 3] = [0x2A, 0x4D, 0x18];
+/// Bytes that tell all of them.
+const MAGIC: usize = 4;
+
+/// How an input is compressed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Packing {
+    Gzip,
+    Zstd,
+}
+
+/// What the first bytes say; `Err` when more are needed.
+fn packing(first: &[u8]) -> Result<Option<Packing>, ()> {
+    let n = first.len().min(MAGIC);
+    let skipped = n > 0 && first[0] & 0xF0 == 0x50 && ZSTD_SKIPPED.starts_with(&first[1..n]);
+    if first.starts_with(&GZIP) {
+        Ok(Some(Packing::Gzip))
+    } else if GZIP.starts_with(first) || (n < MAGIC && (skipped || ZSTD.starts_with(first))) {
+        Err(())
+    } else {
+        Ok((skipped || first.starts_with(&ZSTD)).then_some(Packing::Zstd))
+    }
+}
+
+/// An input that is unpacked while it is read.
+pub trait Unpack: Read + Send {
+    /// How many compressed bytes were used up.
+    fn used(&self) -> u64;
+    /// What a failure of unpacking means; `None` when reading itself failed.
+    fn failure(&self, e: &io::Error) -> Option<Failure>;
+}
+
+/// Why an input cannot be unpacked any further.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// It ends early.
+    CutOff,
+    /// It is not what it should be.
+    Broken,
+}
 
 /// An open input.
 pub enum Feed {
     Plain(Sniffed),
-    #[cfg(feature = "gzip")]
-    Gzip(Box<gz::Gzip>),
+    Packed(&'static str, Box<dyn Unpack>),
 }
 
 impl fmt::Debug for Feed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Plain(_) => "Plain",
-            #[cfg(feature = "gzip")]
-            Self::Gzip(_) => "Gzip",
+            Self::Plain(_) => "plain",
+            Self::Packed(how, _) => how,
         })
     }
 }
@@ -59,40 +105,92 @@ fn read_full(from: &mut impl Read, to: &mut [u8]) -> io::Result<usize> {
 ///
 /// # Errors
 /// When reading failed, with `first` kept; when it is gzip and the feature is off.
-pub(crate) fn sniff(raw: &mut Option<Raw>, first: &mut Vec<u8>, block: usize) -> io::Result<Feed> {
+pub(super) fn sniff(raw: &mut Option<Raw>, first: &mut Vec<u8>, block: usize) -> io::Result<Feed> {
     let Some(r) = raw.as_mut() else {
         return Err(io::Error::other("the reader was used up"));
     };
-    let mut buf = vec![0; block.max(GZIP.len())];
-    while first.len() < GZIP.len() {
-        match read(r, &mut buf)? {
-            0 => break,
-            n => first.extend_from_slice(&buf[..n]),
+    let mut buf = vec![0; block.max(MAGIC)];
+    let packing = loop {
+        match packing(first) {
+            Ok(found) => break found,
+            Err(()) => match read(r, &mut buf)? {
+                0 => break None,
+                n => first.extend_from_slice(&buf[..n]),
+            },
         }
-    }
+    };
     let rest: Raw = raw.take().unwrap_or_else(|| Box::new(io::empty()));
-    let gzip = first.starts_with(&GZIP);
     let all = Cursor::new(std::mem::take(first)).chain(rest);
-    if gzip { gzip_feed(all, block) } else { Ok(Feed::Plain(all)) }
+    match packing {
+        None => Ok(Feed::Plain(all)),
+        Some(Packing::Gzip) => gzip_feed(all, block),
+        Some(Packing::Zstd) => zstd_feed(all, block),
+    }
 }
 
 #[cfg(feature = "gzip")]
 #[expect(clippy::unnecessary_wraps, reason = "its twin without the feature fails")]
 fn gzip_feed(all: Sniffed, block: usize) -> io::Result<Feed> {
-    Ok(Feed::Gzip(Box::new(gz::Gzip::new(all, block))))
+    Ok(Feed::Packed("gzip", Box::new(gzip::Gzip::new(all, block))))
 }
 
 #[cfg(not(feature = "gzip"))]
 fn gzip_feed(_all: Sniffed, _block: usize) -> io::Result<Feed> {
-    let what = "it is gzip and this program was built without feature `gzip`";
-    Err(io::Error::new(io::ErrorKind::Unsupported, what))
+    Err(without("gzip"))
+}
+
+#[cfg(feature = "zstd")]
+#[expect(clippy::unnecessary_wraps, reason = "its twin without the feature fails")]
+fn zstd_feed(all: Sniffed, block: usize) -> io::Result<Feed> {
+    Ok(Feed::Packed("zstd", Box::new(zstd::Zstd::new(all, block))))
+}
+
+#[cfg(not(feature = "zstd"))]
+fn zstd_feed(_all: Sniffed, _block: usize) -> io::Result<Feed> {
+    Err(without("zstd"))
+}
+
+#[cfg(not(all(feature = "gzip", feature = "zstd")))]
+fn without(feature: &str) -> io::Error {
+    let what = format!("it is {feature} and this program was built without feature `{feature}`");
+    io::Error::new(io::ErrorKind::Unsupported, what)
+}
+
+/// Counts the bytes read, and keeps whether reading failed.
+#[cfg(feature = "gzip")]
+struct Counted {
+    inner: Sniffed,
+    bytes: u64,
+    ended: bool,
+}
+
+#[cfg(feature = "gzip")]
+impl Counted {
+    fn buffered(inner: Sniffed, block: usize) -> io::BufReader<Self> {
+        io::BufReader::with_capacity(block.max(64), Self { inner, bytes: 0, ended: false })
+    }
+
+    /// Bytes used up by whoever reads from the buffer.
+    fn used(buffer: &io::BufReader<Self>) -> u64 {
+        buffer.get_ref().bytes - buffer.buffer().len() as u64
+    }
+}
+
+#[cfg(feature = "gzip")]
+impl Read for Counted {
+    fn read(&mut self, to: &mut [u8]) -> io::Result<usize> {
+        let n = self.inner.read(to)?;
+        self.bytes += n as u64;
+        self.ended = n == 0;
+        Ok(n)
+    }
 }
 
 /// Opens a file at `offset` of its uncompressed bytes.
 ///
 /// # Errors
 /// When it cannot be opened or read, or has fewer bytes.
-pub(crate) fn open(path: &Path, block: usize, offset: u64) -> Result<(Feed, bool), StageError> {
+pub(super) fn open(path: &Path, block: usize, offset: u64) -> Result<(Feed, bool), StageError> {
     let failed = |e| StageError::io(format!("cannot open {}", path.display()), e);
     let mut file = File::open(path).map_err(failed)?;
     let meta = file.metadata().map_err(failed)?;
@@ -101,9 +199,9 @@ pub(crate) fn open(path: &Path, block: usize, offset: u64) -> Result<(Feed, bool
         return Err(StageError::new(ErrorClass::Permanent, ErrorKind::Io, what));
     }
     if offset > 0 {
-        let mut magic = [0; GZIP.len()];
+        let mut magic = [0; MAGIC];
         let n = read_full(&mut file, &mut magic).map_err(failed)?;
-        if magic[..n] != GZIP {
+        if packing(&magic[..n]).unwrap_or(None).is_none() {
             if meta.len() < offset {
                 return Err(shorter(path, meta.len(), offset));
             }
@@ -146,7 +244,7 @@ fn shorter(path: &Path, has: u64, wants: u64) -> StageError {
 ///
 /// # Errors
 /// When it cannot be opened or read.
-pub(crate) fn head_of(path: &Path, n: usize) -> Result<Vec<u8>, StageError> {
+pub(super) fn head_of(path: &Path, n: usize) -> Result<Vec<u8>, StageError> {
     let (mut feed, _) = open(path, n.max(1), 0)?;
     let mut head = vec![0; n];
     let mut have = 0;
@@ -163,81 +261,30 @@ pub(crate) fn head_of(path: &Path, n: usize) -> Result<Vec<u8>, StageError> {
 
 impl Feed {
     /// Reads once, up to `to.len()` bytes; 0 is the end.
-    pub(crate) fn read(&mut self, to: &mut [u8]) -> io::Result<usize> {
+    pub(super) fn read(&mut self, to: &mut [u8]) -> io::Result<usize> {
         match self {
             Self::Plain(r) => read(r, to),
-            #[cfg(feature = "gzip")]
-            Self::Gzip(r) => read(&mut r.decoder, to),
+            Self::Packed(_, r) => read(r, to),
         }
     }
 
     /// What a failed read means. `offset` is the uncompressed place it failed at.
-    pub(crate) fn failed(&self, name: &str, offset: u64, e: io::Error) -> StageError {
-        #[cfg(feature = "gzip")]
-        if let Self::Gzip(g) = self
-            && let Some(what) = g.broken(name, offset, &e)
+    pub(super) fn failed(&self, name: &str, offset: u64, e: io::Error) -> StageError {
+        if let Self::Packed(how, unpack) = self
+            && let Some(failure) = unpack.failure(&e)
         {
+            let broken = match failure {
+                Failure::CutOff => "cut off at",
+                Failure::Broken => "broken near",
+            };
+            let what = format!(
+                "{how} data of {name} are {broken} compressed byte {}, uncompressed byte {offset}; \
+                 copy the file again",
+                unpack.used()
+            );
             return StageError::new(ErrorClass::Permanent, ErrorKind::Serialization, what)
                 .because(e);
         }
         StageError::io(format!("cannot read {name} at byte {offset}"), e)
-    }
-}
-
-#[cfg(feature = "gzip")]
-mod gz {
-    //! Gzip members one after the other, and how far into the compressed bytes they are.
-
-    use super::Sniffed;
-    use flate2::bufread::MultiGzDecoder;
-    use std::io::{self, BufReader, Read};
-
-    pub struct Gzip {
-        pub(super) decoder: MultiGzDecoder<BufReader<Counted>>,
-    }
-
-    impl std::fmt::Debug for Gzip {
-        fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-            f.write_str("Gzip")
-        }
-    }
-
-    /// Counts the bytes read.
-    pub(super) struct Counted {
-        inner: Sniffed,
-        bytes: u64,
-    }
-
-    impl Read for Counted {
-        fn read(&mut self, to: &mut [u8]) -> io::Result<usize> {
-            let n = self.inner.read(to)?;
-            self.bytes += n as u64;
-            Ok(n)
-        }
-    }
-
-    impl Gzip {
-        pub(super) fn new(inner: Sniffed, block: usize) -> Self {
-            let raw = BufReader::with_capacity(block.max(64), Counted { inner, bytes: 0 });
-            Self { decoder: MultiGzDecoder::new(raw) }
-        }
-
-        /// The text for data that are not gzip to their end; `None` when reading itself failed.
-        pub(super) fn broken(&self, name: &str, offset: u64, e: &io::Error) -> Option<String> {
-            use io::ErrorKind as K;
-            let raw = self.decoder.get_ref();
-            let at = raw.get_ref().bytes - raw.buffer().len() as u64;
-            match e.kind() {
-                K::UnexpectedEof => Some(format!(
-                    "gzip data of {name} are cut off at compressed byte {at}, uncompressed byte \
-                     {offset}; copy the file again"
-                )),
-                K::InvalidInput | K::InvalidData => Some(format!(
-                    "gzip data of {name} are broken near compressed byte {at}, uncompressed byte \
-                     {offset}; copy the file again"
-                )),
-                _ => None,
-            }
-        }
     }
 }

@@ -1,25 +1,19 @@
 //! Lines of bytes: from files, stdin and readers, to files, stdout and writers.
 
-mod blocks;
-mod feed;
-mod input;
-mod source;
-mod split;
-mod token;
+pub use crate::frames::{BLOCK_BYTES, Files, Found, Inputs, RECORD_LIMIT, Reader};
 
-pub use input::{Files, Inputs, Reader};
-pub use source::Lines;
-
-use crate::output::{FileSink, LineColumn, PartsSink, RawLines, WriterSink};
+use crate::frames::{AsBytes, Framed, LineFraming, Rows, read};
+use crate::output::{FileSink, LineColumn, PartsSink, WriterSink};
 use std::io::{Read, Write};
 use std::path::PathBuf;
 
-/// Bytes read or written by one blocking call.
-pub const BLOCK_BYTES: usize = 256 * 1024;
-/// Bytes a record may have unless the source says otherwise.
-pub const RECORD_LIMIT: usize = 1024 * 1024;
+/// A source of lines, as [`ByteColumn`](flux_io_core::ByteColumn).
+pub type Lines<I> = Framed<I, LineFraming, AsBytes>;
 
-/// The lines of one file, plain or gzip. It is opened by the first fill.
+/// Rows as they are, each with a line feed behind it. See [`LineFraming`].
+pub type RawLines<C> = Rows<C, LineFraming>;
+
+/// The lines of one file, plain or compressed. It is opened by the first fill.
 pub fn file(path: impl Into<PathBuf>) -> Lines<Files> {
     files([path])
 }
@@ -27,12 +21,18 @@ pub fn file(path: impl Into<PathBuf>) -> Lines<Files> {
 /// The lines of several files, one after the other, in this order. A line never goes on in the
 /// next file.
 pub fn files<P: Into<PathBuf>>(paths: impl IntoIterator<Item = P>) -> Lines<Files> {
-    named_files("lines file", paths)
+    read(Files::list(paths), LineFraming).called("lines file")
+}
+
+/// The lines of the files that fit a pattern, sorted by path. See [`Found::glob`].
+#[must_use]
+pub fn glob(pattern: &str) -> Lines<Found> {
+    read(Found::glob(pattern), LineFraming).called("lines files")
 }
 
 /// The lines of anything that can be read; `name` is what messages call it.
 pub fn reader(name: impl Into<String>, raw: impl Read + Send + 'static) -> Lines<Reader> {
-    named_reader("lines reader", name, raw)
+    read(Reader::new(name, raw), LineFraming).called("lines reader")
 }
 
 /// The lines of standard input.
@@ -67,19 +67,4 @@ pub fn writer<C: LineColumn>(
 #[must_use]
 pub fn stdout<C: LineColumn>() -> WriterSink<RawLines<C>> {
     writer("stdout", std::io::stdout())
-}
-
-pub(crate) fn named_files<P: Into<PathBuf>>(
-    kind: &'static str,
-    paths: impl IntoIterator<Item = P>,
-) -> Lines<Files> {
-    Lines::new(kind, Files(paths.into_iter().map(Into::into).collect()))
-}
-
-pub(crate) fn named_reader(
-    kind: &'static str,
-    name: impl Into<String>,
-    raw: impl Read + Send + 'static,
-) -> Lines<Reader> {
-    Lines::new(kind, Reader { name: name.into(), raw: Some(Box::new(raw)), first: Vec::new() })
 }
