@@ -743,6 +743,17 @@ pub trait Node: Send {
         let _ = port;
         true
     }
+    /// Whether the node waits for the watermark: the input that holds it back is then taken also
+    /// where [`Node::accepts`] refuses its port, since nothing else can make room.
+    fn follows_time(&self) -> bool {
+        false
+    }
+    /// What the node promises downstream once its inputs promise `watermark`, asked after
+    /// [`Node::on_watermark`]: less while it holds rows with earlier times, `None` when nothing new.
+    /// A node that answers less passes the rest on itself when those rows have gone.
+    fn promise(&mut self, watermark: Timestamp) -> Option<Timestamp> {
+        Some(watermark)
+    }
     /// Rows whose result is awaited. While there are any, controls (and the snapshot of a barrier)
     /// wait in front of the node, so that a watermark never overtakes a call before it.
     fn in_flight(&self) -> usize {

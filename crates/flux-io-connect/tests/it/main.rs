@@ -18,6 +18,7 @@ mod futures;
 #[cfg(feature = "gzip")]
 mod gzip;
 mod host;
+mod hybrid;
 #[cfg(feature = "lines")]
 mod lines;
 #[cfg(feature = "lines")]
@@ -28,6 +29,8 @@ mod parse;
 mod parts;
 #[cfg(feature = "lines")]
 mod positions;
+#[cfg(feature = "lines")]
+mod registry;
 mod sources;
 #[cfg(feature = "zstd")]
 mod zstd;

@@ -360,7 +360,13 @@ impl<'env> Link<'env> {
                 {
                     o.on_stage_end(&self.home.name, self.home.shard);
                 }
-                self.outs.iter_mut().for_each(|o| o.control(c));
+                let told = match c {
+                    Control::Watermark(w) => self.node.promise(w).map(Control::Watermark),
+                    other => Some(other),
+                };
+                if let Some(told) = told {
+                    self.outs.iter_mut().for_each(|o| o.control(told));
+                }
                 self.swallowed = Some(c).filter(|_| self.outs.is_empty());
                 None
             }

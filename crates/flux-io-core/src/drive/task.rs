@@ -165,9 +165,10 @@ async fn next_event(
     // Which ports the node takes changes only when the node is called, so it is asked once.
     let open = chain.open_ports(head.ports);
     let accepts = |port: usize| port >= 64 || open >> port & 1 == 1;
+    let follows_time = chain.links.first().is_some_and(|l| l.node.follows_time());
     let now = chain.now;
     let first = poll_fn(|cx| {
-        Poll::Ready(match head.poll_event(cx, now, accepts) {
+        Poll::Ready(match head.poll_event(cx, now, accepts, follows_time) {
             Poll::Ready(e) => Some(e),
             Poll::Pending => None,
         })
@@ -179,7 +180,7 @@ async fn next_event(
     chain.idle().await?;
     let woke = poll_fn(|cx| {
         let now = chain.run.host.now();
-        chain.poll_wait(cx, |cx| head.poll_event(cx, now, accepts))
+        chain.poll_wait(cx, |cx| head.poll_event(cx, now, accepts, follows_time))
     })
     .await;
     // The clock is read again after every wait (S7).

@@ -2,8 +2,11 @@
 #![cfg(test)]
 
 mod accumulating;
+mod branching;
 mod calls;
 mod control;
 mod extending;
 mod faults;
+mod graphs;
+mod joining;
 mod parity;
