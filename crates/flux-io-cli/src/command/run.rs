@@ -40,7 +40,7 @@ pub(super) fn run(args: &Run, json: bool) -> Outcome {
         .batch(loaded.file.run.batch_rows as usize)
         .handle(&handle);
     let options = RunOptions { memory: Some(Arc::<Cap>::clone(&cap)), ..options };
-    let Job { plan, tally, readers, accumulator } = job;
+    let Job { plan, tally, sources, accumulator } = job;
     let start = now();
     let ended = engine::run(loaded.file.run.engine, plan, options);
     let took = start.elapsed();
@@ -55,7 +55,7 @@ pub(super) fn run(args: &Run, json: bool) -> Outcome {
         name: &loaded.file.name,
         report: &report,
         tally: &tally.take(),
-        readers: &readers,
+        sources: &sources,
         accumulator: accumulator.as_deref(),
         took,
         held: cap.peak(),

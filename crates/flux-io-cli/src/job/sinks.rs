@@ -3,9 +3,9 @@
 use super::dead::DeadLetters;
 use super::deliver::{Ports, RouteTo};
 use super::{Settings, is_result};
-use crate::config::{Pipeline as File, Sink, SinkKind, Takes};
+use crate::config::{self, Pipeline as File, Sink, SinkKind, Takes};
 use flux_io::connect::lines;
-use flux_io::connect::output::{FileSink, WriterSink};
+use flux_io::connect::output::{Compression, FileSink, WriterSink};
 use flux_io::core::{Batch, ByteColumn, ErrorRecord, IoCx, StageError};
 use flux_io::flow::{Flow, Pipeline, Raw};
 use flux_io::record::Filter;
@@ -16,6 +16,7 @@ use std::path::PathBuf;
 pub(super) struct End {
     name: String,
     to: To,
+    packed: Compression,
 }
 
 #[derive(Clone, Debug)]
@@ -35,6 +36,18 @@ impl To {
     }
 }
 
+/// How a sink's output is compressed; `auto` goes by the name's end.
+fn packed(sink: &Sink) -> Compression {
+    let ends = |end: &str| sink.path.as_ref().is_some_and(|path| path.value.ends_with(end));
+    match sink.compression {
+        config::Compression::Gzip => Compression::Gzip,
+        config::Compression::Zstd => Compression::Zstd,
+        config::Compression::Auto if ends(".gz") => Compression::Gzip,
+        config::Compression::Auto if ends(".zst") => Compression::Zstd,
+        config::Compression::Auto | config::Compression::None => Compression::None,
+    }
+}
+
 /// The stage of a sink; sources and sinks may share a name.
 fn stage_name(sink: &str) -> String {
     format!("sink.{sink}")
@@ -45,8 +58,10 @@ impl End {
         let name = stage_name(&self.name);
         // The draft remembers the end; nothing is done with the value.
         drop(match self.to {
-            To::File(path) => flow.sink(&name, lines::create(path).overwrite(true)),
-            To::Stdout => flow.sink(&name, lines::stdout()),
+            To::File(path) => {
+                flow.sink(&name, lines::create(path).overwrite(true).compression(self.packed))
+            }
+            To::Stdout => flow.sink(&name, lines::stdout().compression(self.packed)),
             To::Null => flow.discard(&name),
         });
     }
@@ -59,7 +74,11 @@ pub(super) fn ports(file: &File, settings: &Settings) -> Result<(Ports, Vec<End>
     let mut port_of = |sink: &Sink| {
         let known = ends.iter().position(|end| end.name == sink.name.value);
         known.unwrap_or_else(|| {
-            ends.push(End { name: sink.name.value.clone(), to: To::of(sink) });
+            ends.push(End {
+                name: sink.name.value.clone(),
+                to: To::of(sink),
+                packed: packed(sink),
+            });
             ends.len() - 1
         })
     };
@@ -76,7 +95,11 @@ pub(super) fn ports(file: &File, settings: &Settings) -> Result<(Ports, Vec<End>
         }
     }
     if let Some(path) = &settings.ledger {
-        ends.push(End { name: "--ledger".to_owned(), to: To::File(path.clone()) });
+        ends.push(End {
+            name: "--ledger".to_owned(),
+            to: To::File(path.clone()),
+            packed: Compression::None,
+        });
         ports.ledger = Some(ends.len() - 1);
     }
     Ok((ports, ends))
@@ -95,10 +118,14 @@ pub(super) fn dead_letters(
     let sources = file.sources.iter().map(|s| s.name.value.clone()).collect();
     let encode = DeadLetters { sources };
     match To::of(sink) {
-        To::File(path) => pipeline.dead_letters(&name, FileSink::new(path, encode).overwrite(true)),
-        To::Stdout => {
-            pipeline.dead_letters(&name, WriterSink::new("stdout", std::io::stdout(), encode))
-        }
+        To::File(path) => pipeline.dead_letters(
+            &name,
+            FileSink::new(path, encode).overwrite(true).compression(packed(sink)),
+        ),
+        To::Stdout => pipeline.dead_letters(
+            &name,
+            WriterSink::new("stdout", std::io::stdout(), encode).compression(packed(sink)),
+        ),
         To::Null => pipeline.dead_letters(&name, Nowhere),
     }
 }

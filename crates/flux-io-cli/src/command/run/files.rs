@@ -3,6 +3,7 @@
 
 use crate::config::{Code, Located, Problem, SinkKind};
 use crate::console::{Exit, Failure};
+use crate::job::is_pattern;
 use crate::load::Loaded;
 use std::fs;
 use std::path::Path;
@@ -24,7 +25,11 @@ pub(super) fn check(loaded: &Loaded) -> Result<(), Failure> {
     Err(Failure::Problems(loaded.problems(problems), Exit::Failed))
 }
 
+/// What a pattern fits is found out by the run, which says so when it is nothing.
 fn input(path: &Located<String>) -> Option<Problem> {
+    if is_pattern(&path.value) {
+        return None;
+    }
     let (why, fix) = match fs::metadata(&path.value) {
         Ok(meta) if meta.is_dir() => {
             ("it is a directory".to_owned(), "name its files, for example with `/*.ndjson`")
