@@ -202,6 +202,7 @@ struct Shared {
     restored: Epoch,
     samples: usize,
     max_rows: usize,
+    measure: bool,
 }
 
 impl Shared {
@@ -218,6 +219,7 @@ impl Shared {
             restore: options.restore,
             samples: options.error_samples,
             max_rows,
+            measure: options.measure,
         }
     }
 

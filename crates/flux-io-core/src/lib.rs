@@ -16,6 +16,7 @@ mod context;
 mod drive;
 mod edge;
 mod error;
+mod executor;
 mod flow_control;
 mod graph;
 pub mod hint;
@@ -51,6 +52,7 @@ pub use error::{
     DeadCause, DeadLetter, ErrorClass, ErrorKind, ErrorRecord, GiveUp, OnError, Original, Retry,
     RowError, StageError, chain,
 };
+pub use executor::{Executor, Lane, Tally};
 pub use flow_control::{Admission, FlowControl, WhenFull};
 pub use graph::{
     AccumulationDescriptor, BufferPolicy, ChannelDescriptor, ChannelOrdering, DEFAULT_CAPACITY,

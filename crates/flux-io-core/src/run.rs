@@ -2,7 +2,8 @@
 
 use crate::accumulate::{Command, Gauge, Ledger};
 use crate::edge::EdgeStats;
-use crate::error::{DeadCause, ErrorClass, ErrorRecord, StageError};
+use crate::error::{DeadCause, ErrorClass, ErrorKind, ErrorRecord, StageError};
+use crate::graph::{Graph, PlanFault};
 use crate::id::Epoch;
 use crate::memory::MemoryPool;
 use crate::observe::Observer;
@@ -64,6 +65,9 @@ pub struct RunOptions {
     pub restore: bool,
     /// Dead letters kept in the report when the plan has no sink for them; all are counted.
     pub error_samples: usize,
+    /// Whether the time spent in each stage is measured ([`StageState::busy`]): two readings of the
+    /// engine's clock for each call of a stage.
+    pub measure: bool,
 }
 
 impl Default for RunOptions {
@@ -80,6 +84,7 @@ impl Default for RunOptions {
             snapshots: None,
             restore: false,
             error_samples: 64,
+            measure: false,
         }
     }
 }
@@ -141,6 +146,13 @@ impl RunOptions {
     #[must_use]
     pub fn snapshots(mut self, store: Arc<dyn SnapshotStore>) -> Self {
         self.snapshots = Some(store);
+        self
+    }
+
+    /// Measures the time spent in each stage.
+    #[must_use]
+    pub const fn measure(mut self, yes: bool) -> Self {
+        self.measure = yes;
         self
     }
 
@@ -511,6 +523,9 @@ pub struct StageState {
     pub dead_letters: u64,
     /// Rows it dropped, by cause.
     pub dropped: BTreeMap<&'static str, u64>,
+    /// Time spent in calls of the stage by the engine's clock; measured only when the run was asked
+    /// to ([`RunOptions::measure`]). Of a sum: of all instances together.
+    pub busy: Duration,
     /// Errors answered by its policy, retries included.
     pub errors: u64,
     /// Retries made.
@@ -542,6 +557,7 @@ impl StageState {
     pub fn plus(mut self, o: &Self) -> Self {
         self.counts = self.counts.plus(o.counts);
         self.dead_letters += o.dead_letters;
+        self.busy += o.busy;
         self.errors += o.errors;
         self.retries += o.retries;
         self.in_depth_max = self.in_depth_max.max(o.in_depth_max);
@@ -641,6 +657,13 @@ pub struct RunReport {
 }
 
 impl RunReport {
+    /// The report of a run that did not begin: its engine could not do what the plan needs.
+    #[must_use]
+    pub fn refused(engine: &'static str, why: StageError) -> Self {
+        let failure = RunFailure { stage: "engine".into(), shard: 0, error: why };
+        Self { ended: Ended::Failed, failure: Some(failure), engine, ..Self::default() }
+    }
+
     /// A stage, summed over its instances.
     #[must_use]
     pub fn stage(&self, name: &str) -> Option<StageState> {
@@ -691,6 +714,15 @@ impl RunReport {
 pub trait Engine: Send + Sync {
     /// Its name.
     fn name(&self) -> &'static str;
+    /// Whether it can run a plan of this graph with these options. A plan that is not accepted and
+    /// run all the same ends as failed, with the same reason, before any stage starts.
+    ///
+    /// # Errors
+    /// What it cannot do, and for which stage.
+    fn accepts(&self, graph: &Graph, options: &RunOptions) -> Result<(), PlanFault> {
+        let _ = (graph, options);
+        Ok(())
+    }
     /// Runs a plan to its end on the calling thread or on threads of the engine's own.
     fn run_plan(&self, plan: ExecutionPlan<'static>, options: RunOptions) -> RunReport;
 }
@@ -716,6 +748,12 @@ pub(crate) fn ending(handle: &RunHandle) -> (Ended, Option<RunFailure>) {
         _ => Ended::Completed,
     };
     (ended, failure)
+}
+
+impl From<PlanFault> for StageError {
+    fn from(fault: PlanFault) -> Self {
+        Self::new(ErrorClass::Catastrophic, ErrorKind::Plan, fault.to_string())
+    }
 }
 
 impl RunFailure {

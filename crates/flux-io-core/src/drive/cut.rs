@@ -242,7 +242,7 @@ impl<'env> Cutter<'env> {
         let n = &self.graph.nodes[stage];
         let outs = n.outs.iter().map(|t| Outbox::new(*t, self.run.max_rows)).collect();
         let operators = n.operators.iter().map(|o| o.name.clone()).collect();
-        Link::new(node, self.home(stage, shard), operators, n.on_error, outs, self.seed)
+        Link::new(node, self.home(stage, shard), operators, n.on_error, outs, self.seed, &self.run)
     }
 
     fn sink(&self, stage: usize, sink: Box<dyn crate::DynSink + 'env>) -> Tail<'env> {
