@@ -17,7 +17,9 @@ mod clock;
 pub use choices::{Choice, Recorder};
 
 use clock::Virtual;
-use flux_io_core::{ChoiceKind, Engine, ExecutionPlan, Host, RunOptions, RunReport, Task, tasks};
+use flux_io_core::{
+    ChoiceKind, Engine, ExecutionPlan, Graph, Host, PlanFault, RunOptions, RunReport, Task, tasks,
+};
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -76,6 +78,9 @@ impl SyncEngine {
         plan: ExecutionPlan<'_>,
         options: &RunOptions,
     ) -> (RunReport, Vec<Choice>) {
+        if let Err(fault) = self.accepts(&plan.graph, options) {
+            return (RunReport::refused("sync", fault.into()), Vec::new());
+        }
         let recorder = match &self.script {
             Script::Plain => Recorder::plain(),
             Script::Seed(s) => Recorder::seeded(*s),
@@ -98,6 +103,10 @@ impl SyncEngine {
 impl Engine for SyncEngine {
     fn name(&self) -> &'static str {
         "sync"
+    }
+
+    fn accepts(&self, graph: &Graph, _options: &RunOptions) -> Result<(), PlanFault> {
+        graph.without_reactor("sync")
     }
 
     fn run_plan(&self, plan: ExecutionPlan<'static>, options: RunOptions) -> RunReport {

@@ -5,4 +5,5 @@ mod accumulating;
 mod control;
 mod extending;
 mod faults;
+mod hybrid_laws;
 mod parity;
