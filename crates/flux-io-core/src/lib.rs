@@ -29,6 +29,7 @@ mod observe;
 mod plan;
 pub mod raw;
 mod run;
+mod scheduler;
 mod stage;
 mod sync;
 mod time;
@@ -78,6 +79,7 @@ pub use run::{
     BatchBalance, EdgeReport, Ended, Engine, Phase, RunFailure, RunHandle, RunOptions, RunReport,
     SnapshotStore, StageState, StopMode, TaskReport,
 };
+pub use scheduler::{MakeScheduler, Picker, Scheduler, TaskView, Tiers};
 pub use stage::{
     BATCH_BYTES, Control, Counts, Draws, Erased, Node, Out, Outbox, Parcel, Removed, Stage,
     StageCx, StageHome, Step,

@@ -8,6 +8,7 @@ use crate::id::Epoch;
 use crate::memory::MemoryPool;
 use crate::observe::Observer;
 use crate::plan::ExecutionPlan;
+use crate::scheduler::{MakeScheduler, Scheduler};
 use crate::stage::Counts;
 use crate::sync::{Arc, AtomicBool, AtomicU8, AtomicU64, Mutex, Ordering, lock};
 use crate::time::Moment;
@@ -68,6 +69,8 @@ pub struct RunOptions {
     /// Whether the time spent in each stage is measured ([`StageState::busy`]): two readings of the
     /// engine's clock for each call of a stage.
     pub measure: bool,
+    /// Who chooses among ready tasks, on engines that let somebody choose.
+    pub scheduler: Option<MakeScheduler>,
 }
 
 impl Default for RunOptions {
@@ -85,6 +88,7 @@ impl Default for RunOptions {
             restore: false,
             error_samples: 64,
             measure: false,
+            scheduler: None,
         }
     }
 }
@@ -147,6 +151,32 @@ impl RunOptions {
     pub fn snapshots(mut self, store: Arc<dyn SnapshotStore>) -> Self {
         self.snapshots = Some(store);
         self
+    }
+
+    /// Lets a scheduler choose among ready tasks; it is made anew for each run.
+    #[must_use]
+    pub fn scheduler<S: Scheduler + 'static>(
+        mut self,
+        make: impl Fn() -> S + Send + Sync + 'static,
+    ) -> Self {
+        self.scheduler = Some(Arc::new(move || Box::new(make())));
+        self
+    }
+
+    /// Refuses these options for `engine`, which schedules for itself, when they bring a scheduler.
+    ///
+    /// # Errors
+    /// Fault P030, when there is one.
+    pub fn without_scheduler(&self, engine: &str) -> Result<(), PlanFault> {
+        if self.scheduler.is_none() {
+            return Ok(());
+        }
+        Err(PlanFault {
+            code: "P030",
+            path: vec!["run options".into()],
+            what: format!("`{engine}` has a scheduler of its own and takes no other"),
+            fix: "run the plan on the sync or rayon engine, or without a scheduler".into(),
+        })
     }
 
     /// Measures the time spent in each stage.

@@ -65,8 +65,10 @@ impl HybridEngine {
     /// Where each stage of a plan would run, and why.
     ///
     /// # Errors
-    /// When a connector needs a reactor and neither executor has one.
+    /// When a connector needs a reactor and neither executor has one, or when the options bring a
+    /// scheduler: its executors have their own.
     pub fn explain(&self, graph: &Graph, options: &RunOptions) -> Result<Assignment, PlanFault> {
+        options.without_scheduler("hybrid")?;
         let reactor = match (self.waits.has_reactor(), self.computes.has_reactor()) {
             (true, _) => Some(Work::Waits),
             (false, true) => Some(Work::Computes),

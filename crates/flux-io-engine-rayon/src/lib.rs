@@ -17,8 +17,8 @@ pub use executor::RayonExecutor;
 
 use executor::poll_all;
 use flux_io_core::{
-    Engine, ErrorClass, ErrorKind, ExecutionPlan, Graph, Host, PlanFault, RunOptions, RunReport,
-    StageError, Tally, tasks,
+    Engine, ErrorClass, ErrorKind, ExecutionPlan, Graph, Host, Picker, PlanFault, RunOptions,
+    RunReport, StageError, Tally, tasks,
 };
 use host::RayonHost;
 use rayon::{ThreadPool, ThreadPoolBuilder};
@@ -79,6 +79,7 @@ fn run_in(pool: &ThreadPool, plan: ExecutionPlan<'_>, options: &RunOptions) -> R
     let hash_seed = options.hash_seed.unwrap_or_else(process_seed);
     let options = RunOptions { hash_seed: Some(hash_seed), ..options.clone() };
     let (tasks, collector) = tasks(plan, &dyn_host, &options);
+    host.ready.schedule(Picker::new(options.scheduler.as_ref(), &tasks));
     let tally = Tally::new(collector);
     poll_all(pool, &host, tasks.into_iter().map(|t| tally.job(t)).collect());
     tally.finish("rayon")

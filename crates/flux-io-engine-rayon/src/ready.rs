@@ -4,6 +4,7 @@
 //! puts it into the queue, so a task stands there at most once; the step from running to idle
 //! notices a wake that came meanwhile.
 
+use flux_io_core::Picker;
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
@@ -24,6 +25,18 @@ struct Queue {
     ids: VecDeque<usize>,
     live: usize,
     sleepers: usize,
+    picker: Picker,
+}
+
+impl Queue {
+    /// The next task, first in first out unless a scheduler chooses.
+    fn take(&mut self) -> Option<usize> {
+        if !self.picker.asks() || self.ids.is_empty() {
+            return self.ids.pop_front();
+        }
+        let at = self.picker.pick(self.ids.make_contiguous());
+        self.ids.remove(at)
+    }
 }
 
 #[derive(Default)]
@@ -42,6 +55,11 @@ pub(crate) enum Next {
 }
 
 impl Ready {
+    /// Lets `picker` choose from now on.
+    pub(crate) fn schedule(&self, picker: Picker) {
+        super::lock(&self.queue).picker = picker;
+    }
+
     /// All tasks are ready at first.
     pub(crate) fn begin(&self, tasks: usize) {
         let mut q = super::lock(&self.queue);
@@ -80,7 +98,7 @@ impl Ready {
     pub(crate) fn next(&self, due_in: impl Fn() -> Option<Duration>) -> Next {
         for _ in 0..ROUNDS {
             let mut q = super::lock(&self.queue);
-            if let Some(id) = q.ids.pop_front() {
+            if let Some(id) = q.take() {
                 return Next::Task(id);
             }
             if q.live == 0 {
@@ -94,7 +112,7 @@ impl Ready {
         }
         let mut q = super::lock(&self.queue);
         loop {
-            if let Some(id) = q.ids.pop_front() {
+            if let Some(id) = q.take() {
                 return Next::Task(id);
             }
             if q.live == 0 {

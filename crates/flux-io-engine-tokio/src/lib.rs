@@ -12,8 +12,8 @@ mod timers;
 pub use executor::TokioExecutor;
 
 use flux_io_core::{
-    Engine, ErrorClass, ErrorKind, ExecutionPlan, Host, RunHandle, RunOptions, RunReport,
-    StageError, StopMode, tasks,
+    Engine, ErrorClass, ErrorKind, ExecutionPlan, Graph, Host, PlanFault, RunHandle, RunOptions,
+    RunReport, StageError, StopMode, tasks,
 };
 use host::TokioHost;
 use std::sync::{Arc, OnceLock};
@@ -40,6 +40,9 @@ impl TokioEngine {
     /// # Panics
     /// When awaited outside a tokio runtime with time enabled.
     pub async fn run(&self, plan: ExecutionPlan<'static>, options: RunOptions) -> RunReport {
+        if let Err(fault) = self.accepts(&plan.graph, &options) {
+            return RunReport::refused("tokio", fault.into());
+        }
         let hash_seed = options.hash_seed.unwrap_or_else(process_seed);
         let options = RunOptions { hash_seed: Some(hash_seed), ..options };
         let host: Arc<TokioHost> = Arc::new(TokioHost::new(Handle::current()));
@@ -112,6 +115,10 @@ impl Drop for AbortOnDrop {
 impl Engine for TokioEngine {
     fn name(&self) -> &'static str {
         "tokio"
+    }
+
+    fn accepts(&self, _graph: &Graph, options: &RunOptions) -> Result<(), PlanFault> {
+        options.without_scheduler("tokio")
     }
 
     fn run_plan(&self, plan: ExecutionPlan<'static>, options: RunOptions) -> RunReport {

@@ -19,6 +19,7 @@
 //! | P015 | a second sink for dead letters (found by the builder) |
 //! | P016 | the policy of a keyed stage has a fault (found by its description) |
 //! | P017 | a retry that never tries |
+//! | P030 | a scheduler on an engine that has its own (found by the engine) |
 
 mod shape;
 mod values;

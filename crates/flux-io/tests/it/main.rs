@@ -5,5 +5,6 @@ mod accumulating;
 mod control;
 mod extending;
 mod faults;
+mod hybrid;
 mod hybrid_laws;
 mod parity;

@@ -19,6 +19,7 @@ pub mod merge;
 pub mod order;
 pub mod panics;
 pub mod parallel;
+pub mod scheduler;
 pub mod stop;
 pub mod timers;
 pub mod virtual_time;
@@ -53,6 +54,7 @@ macro_rules! with_engine_laws {
                 marks_keep_their_place_through_an_exchange,
                 rows_without_hashes_are_refused;
             merge:
+                a_merge_takes_from_whichever_input_has_rows,
                 a_merge_promises_no_more_than_its_inputs,
                 an_idle_input_holds_nothing_back,
                 an_input_may_be_idle_again,
@@ -138,6 +140,9 @@ macro_rules! with_engine_laws {
                 a_command_sent_before_the_run_is_served,
                 b059_inspect_knows_stages_and_no_others,
                 an_observer_changes_nothing;
+            scheduler:
+                a_scheduler_changes_no_output,
+                a_scheduler_that_fails_loses_no_task;
         }
     };
 }
