@@ -33,6 +33,8 @@ mod scheduler;
 mod stage;
 mod sync;
 mod time;
+mod wait_for;
+mod watchdog;
 mod weigh;
 
 pub use accumulate::{
@@ -85,4 +87,6 @@ pub use stage::{
     StageCx, StageHome, Step,
 };
 pub use time::{Moment, Timestamp, nanos_i64};
+pub use wait_for::{WaitFor, Waits};
+pub use watchdog::{Doing, OnStuck, Stuck, StuckTask, Watchdog};
 pub use weigh::HeapSize;

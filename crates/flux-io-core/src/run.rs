@@ -12,6 +12,7 @@ use crate::scheduler::{MakeScheduler, Scheduler};
 use crate::stage::Counts;
 use crate::sync::{Arc, AtomicBool, AtomicU8, AtomicU64, Mutex, Ordering, lock};
 use crate::time::Moment;
+use crate::watchdog::{Stuck, Watchdog};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
 use std::task::{Context, Waker};
@@ -71,6 +72,8 @@ pub struct RunOptions {
     pub measure: bool,
     /// Who chooses among ready tasks, on engines that let somebody choose.
     pub scheduler: Option<MakeScheduler>,
+    /// Who looks whether the run makes progress, if anybody does.
+    pub watchdog: Option<Watchdog>,
 }
 
 impl Default for RunOptions {
@@ -89,6 +92,7 @@ impl Default for RunOptions {
             error_samples: 64,
             measure: false,
             scheduler: None,
+            watchdog: None,
         }
     }
 }
@@ -150,6 +154,13 @@ impl RunOptions {
     #[must_use]
     pub fn snapshots(mut self, store: Arc<dyn SnapshotStore>) -> Self {
         self.snapshots = Some(store);
+        self
+    }
+
+    /// Has the run watched.
+    #[must_use]
+    pub const fn watchdog(mut self, watchdog: Watchdog) -> Self {
+        self.watchdog = Some(watchdog);
         self
     }
 
@@ -682,6 +693,8 @@ pub struct RunReport {
     pub elapsed: Duration,
     /// Which engine ran it.
     pub engine: &'static str,
+    /// What the watchdog saw when it last found the run stuck.
+    pub stuck: Option<Box<Stuck>>,
     /// What does not add up; empty unless there is a defect. See [`RunReport::check`].
     pub imbalances: Vec<String>,
 }
@@ -765,6 +778,7 @@ pub struct TaskReport {
     pub(crate) samples: Vec<ErrorRecord>,
     pub(crate) batches: BatchBalance,
     pub(crate) imbalances: Vec<String>,
+    pub(crate) stuck: Option<Box<Stuck>>,
 }
 
 pub(crate) fn ending(handle: &RunHandle) -> (Ended, Option<RunFailure>) {

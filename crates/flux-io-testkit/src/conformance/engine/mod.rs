@@ -23,6 +23,7 @@ pub mod scheduler;
 pub mod stop;
 pub mod timers;
 pub mod virtual_time;
+pub mod watchdog;
 
 pub use kit::{KeyBy, OnBatch, Seen, Tape, Workers, by_row};
 
@@ -143,6 +144,12 @@ macro_rules! with_engine_laws {
             scheduler:
                 a_scheduler_changes_no_output,
                 a_scheduler_that_fails_loses_no_task;
+            watchdog:
+                a_run_that_goes_on_is_not_held_by_its_watchdog,
+                a_sink_that_hangs_is_found,
+                a_deadlock_is_named_with_its_cycle,
+                a_livelock_is_found,
+                b065_a_flush_is_asked_for_before_the_run_fails;
         }
     };
 }
@@ -156,6 +163,10 @@ macro_rules! with_virtual_time_laws {
                 retries_wait_exactly,
                 b029_timers_fire_at_their_moment,
                 a_long_wait_costs_no_real_time;
+            watchdog:
+                an_idle_run_is_not_stuck,
+                a_known_pause_is_not_stuck,
+                what_moves_again_is_looked_at_again;
         }
     };
 }
