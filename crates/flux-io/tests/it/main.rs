@@ -9,5 +9,7 @@ mod effects;
 mod extending;
 mod faults;
 mod graphs;
+mod hybrid;
+mod hybrid_laws;
 mod joining;
 mod parity;
