@@ -4,6 +4,7 @@
 mod accumulating;
 mod branching;
 mod calls;
+mod composing;
 mod control;
 mod extending;
 mod faults;
