@@ -9,5 +9,6 @@ mod control;
 mod extending;
 mod faults;
 mod graphs;
+mod held;
 mod joining;
 mod parity;
