@@ -4,11 +4,13 @@
 mod accumulating;
 mod branching;
 mod calls;
+mod composing;
 mod control;
 mod effects;
 mod extending;
 mod faults;
 mod graphs;
+mod held;
 mod hybrid;
 mod hybrid_laws;
 mod joining;
