@@ -4,11 +4,11 @@
 //!
 //! | feature | brings |
 //! |---|---|
-//! | none | [`source`], [`sink`], [`channel`], [`duplex`], [`forward`] |
+//! | none | [`source`], [`sink`], [`channel`], [`duplex`], [`forward`], [`reactive`] |
 //! | `lines` | `lines`: lines of files and readers; `output`: files written whole or not at all, part files, writers; `disk`: what they stand on |
 //! | `gzip` | gzip input, recognised by its content |
 //! | `ndjson` (default) | `ndjson`: JSON lines in and out |
-//! | `futures` | `source::stream`, `source::into_stream`, `sink::from_sink`, receivers as streams |
+//! | `futures` | `source::stream`, `source::into_stream`, `sink::from_sink`, receivers as streams, senders as sinks, a run as a stream (`channel::run_stream`) |
 //!
 //! No connector here names a runtime: whatever blocks goes through
 //! [`IoCx::blocking`](flux_io_core::IoCx::blocking), and every wait is a plain future.
@@ -26,6 +26,7 @@ pub mod ndjson;
 mod offload;
 #[cfg(feature = "lines")]
 pub mod output;
+pub mod reactive;
 pub mod sink;
 pub mod source;
 mod sync;

@@ -22,4 +22,5 @@ mod parse;
 mod parts;
 #[cfg(feature = "lines")]
 mod positions;
+mod reactive;
 mod sources;

@@ -9,4 +9,6 @@ mod kernels;
 mod kit;
 mod marks;
 mod running;
+#[cfg(feature = "spec")]
+mod specs;
 mod stages;

@@ -8,3 +8,5 @@ mod effects;
 mod extending;
 mod faults;
 mod parity;
+#[cfg(feature = "futures")]
+mod streams;
