@@ -74,6 +74,8 @@ mod pipeline;
 mod port;
 mod running;
 mod segment;
+#[cfg(feature = "spec")]
+pub mod spec;
 pub mod stages;
 mod sync;
 mod validate;

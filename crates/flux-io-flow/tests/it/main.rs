@@ -11,4 +11,6 @@ mod kernels;
 mod kit;
 mod marks;
 mod running;
+#[cfg(feature = "spec")]
+mod specs;
 mod stages;

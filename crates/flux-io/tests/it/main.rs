@@ -15,3 +15,5 @@ mod hybrid;
 mod hybrid_laws;
 mod joining;
 mod parity;
+#[cfg(feature = "futures")]
+mod streams;
