@@ -20,7 +20,7 @@
 //! | P016 | the policy of a keyed stage has a fault (found by its description) |
 //! | P017 | a retry that never tries |
 //! | P018 | two edges at one port |
-//! | P019 | a merge of one flow, or a branch to one |
+//! | P019 | a merge of one flow |
 
 mod shape;
 mod values;
@@ -80,7 +80,7 @@ pub fn validate(graph: &Graph, dead_letters: Option<usize>) -> Result<(), PlanFa
     shape::names(graph, &mut found);
     shape::sources(graph, &mut found);
     shape::ports(graph, dead_letters, &mut found);
-    shape::joints(graph, &mut found);
+    shape::merges(graph, &mut found);
     shape::cycles(graph, &mut found);
     shape::columns(graph, &mut found);
     values::capacities(graph, &mut found);
