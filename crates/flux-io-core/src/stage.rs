@@ -438,6 +438,12 @@ impl StageCx<'_> {
         self.removed.dead.push(record);
     }
 
+    /// Takes back the dead letters handed over during this call, those of nodes within included: a
+    /// node around another one sends them where it wants them.
+    pub fn take_dead(&mut self) -> Vec<ErrorRecord> {
+        std::mem::take(&mut self.removed.dead)
+    }
+
     /// Counts `n` rows dropped by the policy called `cause`.
     pub fn dropped(&mut self, cause: &'static str, n: u64) {
         self.removed.drop_rows(cause, n);

@@ -150,6 +150,7 @@ pub(crate) fn attach<'env>(
     channel: ChannelDescriptor,
 ) -> usize {
     let mut d = draft.borrow_mut();
+    let node = d.within(node);
     let n = Draft::add(&mut d, node, body);
     for (port, input) in inputs.into_iter().enumerate() {
         if input.is_of(draft) {

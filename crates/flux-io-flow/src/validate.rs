@@ -21,6 +21,7 @@
 //! | P017 | a retry that never tries |
 //! | P018 | two edges at one port |
 //! | P019 | a merge of one flow |
+//! | P030 | a scheduler on an engine that has its own (found by the engine) |
 
 mod shape;
 mod values;

@@ -2,6 +2,8 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests may panic as tests do")]
 #![cfg_attr(not(feature = "lines"), expect(dead_code, reason = "part of the host serves files"))]
 
+#[cfg(feature = "lines")]
+mod catalogue;
 mod channel;
 mod collect;
 #[cfg(feature = "gzip")]

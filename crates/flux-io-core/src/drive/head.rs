@@ -178,8 +178,8 @@ impl EdgesHead {
         }
         // While an input waits at a barrier the rows before it are due on the others, also where
         // the node would rather have the rows behind it first (L-3).
-        let due = || !mutant!(BarrierStarves) && self.units.iter().any(|u| u.at_barrier > 0);
-        if !(accepts(e.port) || due() || follows_time && self.holds_back(e.unit)) {
+        let aligning = !mutant!(BarrierStarves) && self.units.iter().any(|u| u.at_barrier > 0);
+        if !(accepts(e.port) || aligning || follows_time && self.holds_back(e.unit)) {
             return false;
         }
         let u = &self.units[e.unit];

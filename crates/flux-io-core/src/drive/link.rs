@@ -6,11 +6,13 @@ use crate::batch::AnyBatch;
 use crate::error::{
     DeadCause, ErrorClass, ErrorKind, ErrorRecord, GiveUp, OnError, Original, StageError,
 };
+use crate::host::Host;
 use crate::mutant;
 use crate::run::{Phase, RunFailure, SKIP, StageState};
 use crate::stage::{
     Control, Counts, Draws, Node, Outbox, Parcel, Removed, StageCx, StageHome, Step,
 };
+use crate::sync::Arc;
 use crate::time::Moment;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::task::{Context, Poll};
@@ -52,6 +54,8 @@ pub(super) struct Link<'env> {
     stalled: bool,
     attempt: u32,
     draws: Draws,
+    /// The engine's clock, where the stage's time is measured.
+    clock: Option<Arc<dyn Host>>,
 }
 
 impl<'env> Link<'env> {
@@ -62,6 +66,7 @@ impl<'env> Link<'env> {
         on_error: OnError,
         outs: Vec<Outbox>,
         seed: u64,
+        run: &Shared,
     ) -> Self {
         let name = home.name.clone();
         let state = StageState { name, shard: home.shard, ..StageState::default() };
@@ -81,6 +86,7 @@ impl<'env> Link<'env> {
             stalled: false,
             attempt: 0,
             draws: Draws(crate::key::hash_of(home.name.as_str(), seed) ^ u64::from(home.shard)),
+            clock: run.measure.then(|| Arc::clone(&run.host)),
             home,
         }
     }
@@ -302,9 +308,14 @@ impl<'env> Link<'env> {
             &mut StageCx<'_>,
         ) -> Result<Step, StageError>,
     ) -> Result<Step, StageError> {
-        let Self { node, outs, home, timer, removed, draws, .. } = self;
+        let Self { node, outs, home, timer, removed, draws, clock, .. } = self;
+        let began = clock.as_ref().map(|c| c.now());
         let mut cx = StageCx { now, home, timer, removed, draws };
-        match catch_unwind(AssertUnwindSafe(|| f(&mut **node, outs, &mut cx))) {
+        let answer = catch_unwind(AssertUnwindSafe(|| f(&mut **node, outs, &mut cx)));
+        if let (Some(c), Some(t)) = (clock, began) {
+            self.state.busy += c.now().since(t);
+        }
+        match answer {
             Ok(r) => r,
             Err(p) => {
                 let what = format!("panicked: {}", panic_text(&*p));
@@ -442,7 +453,7 @@ impl<'env> Link<'env> {
         r.seq = rest.meta().seq.at(0);
         r.items = rest.len() as u64;
         r.attempts = self.attempt;
-        r.context = rest.meta().context.as_ref().map(std::sync::Arc::clone);
+        r.context = rest.meta().context.as_ref().map(Arc::clone);
         r.original = Original::value(rest);
         self.removed.dead.push(r);
     }
