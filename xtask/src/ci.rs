@@ -18,6 +18,7 @@ const STEPS: &[(&str, Check)] = &[
     ("test", test::default),
     ("heavy", test::heavy),
     ("loom", schedules::loom),
+    ("shuttle", schedules::shuttle),
     ("doc-tests", test::doc_tests),
     ("doc", doc::run),
     ("examples", examples::run),

@@ -11,6 +11,8 @@ mod blocking;
 #[cfg(all(test, flux_io_loom))]
 mod loom_tests;
 mod ready;
+#[cfg(all(test, flux_io_shuttle))]
+mod shuttle_tests;
 mod sync;
 mod timers;
 

@@ -23,7 +23,7 @@ pub mod stop;
 pub mod timers;
 pub mod virtual_time;
 
-pub use kit::{KeyBy, OnBatch, Seen, Tape, Workers, by_row};
+pub use kit::{KeyBy, OnBatch, Seen, Split, Tape, Workers, Zip, by_row};
 
 use flux_io_core::Engine;
 
