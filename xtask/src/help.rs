@@ -21,6 +21,7 @@ cargo xtask <command>
   deny                      licences, bans and sources
   loom                      hand-synchronised pieces under every schedule
   shuttle                   the rayon engine and whole pipelines under many schedules
+  specs                     the models in specs/, with tla when it is installed
   bench [args]              measurements, in the bench/ workspace
   nightly                   ci, then the long runs
   help                      this text

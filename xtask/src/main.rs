@@ -22,6 +22,7 @@ mod process;
 mod report;
 mod rows;
 mod schedules;
+mod specs;
 mod test;
 
 use std::process::ExitCode;
@@ -70,6 +71,7 @@ fn dispatch(command: &str, args: &[String]) -> Outcome {
         "deny" => deny::run(),
         "loom" => schedules::loom(),
         "shuttle" => schedules::shuttle(),
+        "specs" => specs::run(),
         "bench" => bench::run(args),
         "nightly" => nightly::run(),
         "help" | "-h" | "--help" => help::run(),
