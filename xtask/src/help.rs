@@ -19,6 +19,7 @@ cargo xtask <command>
   examples                  every example on its small input
   package                   what each crate would ship
   deny                      licences, bans and sources
+  checks [--all] [--seed N] takes ten checks of inputs away, one by one: a fixture must notice
   loom                      hand-synchronised pieces under every schedule
   shuttle                   the rayon engine and whole pipelines under many schedules
   specs                     the models in specs/, with tla when it is installed

@@ -6,6 +6,7 @@
 
 mod alone;
 mod bench;
+mod checks;
 mod ci;
 mod deny;
 mod doc;
@@ -52,7 +53,7 @@ fn main() -> ExitCode {
 
 /// Runs one command with what stands after it on the command line.
 fn dispatch(command: &str, args: &[String]) -> Outcome {
-    let takes_args = matches!(command, "ci" | "rows" | "bench");
+    let takes_args = matches!(command, "ci" | "rows" | "bench" | "checks");
     if !takes_args && !args.is_empty() {
         return Err(format!("`{command}` takes no arguments, got `{}`", args.join(" ")));
     }
@@ -73,6 +74,7 @@ fn dispatch(command: &str, args: &[String]) -> Outcome {
         "shuttle" => schedules::shuttle(),
         "specs" => specs::run(),
         "bench" => bench::run(args),
+        "checks" => checks::run(args),
         "nightly" => nightly::run(),
         "help" | "-h" | "--help" => help::run(),
         unknown => Err(format!("no such command: `{unknown}`; `cargo xtask help` lists them")),

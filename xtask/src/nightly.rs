@@ -1,7 +1,7 @@
 //! `nightly`: the gate, then the runs too long for it, each with its amount written down.
 
 use crate::report::{self, Line, Outcome, Verdict};
-use crate::{bench, ci, schedules, test};
+use crate::{bench, checks, ci, schedules, test};
 
 /// One long run.
 enum Work {
@@ -22,6 +22,8 @@ enum Work {
     },
     /// The measurements with these arguments.
     Bench(&'static [&'static str]),
+    /// Ten checks of inputs are taken away; fixtures must notice.
+    Checks,
 }
 
 /// What runs after the gate, in order.
@@ -29,6 +31,7 @@ const LONG_RUNS: &[(&str, Work)] = &[
     ("properties", Work::Heavy { cases: 200_000 }),
     ("loom", Work::Loom { preemptions: 3 }),
     ("shuttle", Work::Shuttle { schedules: 5_000_000 }),
+    ("checks", Work::Checks),
     ("bench", Work::Bench(&["--full"])),
 ];
 
@@ -44,6 +47,7 @@ pub(crate) fn run() -> Outcome {
             Work::Heavy { cases } => test::heavy_with_cases(Some(*cases)),
             Work::Loom { preemptions } => schedules::loom_with(*preemptions),
             Work::Shuttle { schedules: n } => schedules::shuttle_with(*n),
+            Work::Checks => checks::run(&[]),
             Work::Bench(args) => {
                 bench::run(&args.iter().map(|&arg| arg.to_owned()).collect::<Vec<_>>())
             }

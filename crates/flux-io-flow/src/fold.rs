@@ -127,6 +127,15 @@ where
         Ok(Step::Done)
     }
 
+    /// The states of the operators. The value itself is not in it: a restored run folds anew.
+    fn snapshot(&mut self, to: &mut Vec<u8>) -> Result<(), StageError> {
+        self.kernel.save(to)
+    }
+
+    fn restore(&mut self, mut from: &[u8]) -> Result<(), StageError> {
+        self.kernel.load(&mut from)
+    }
+
     fn counts(&self, each: &mut dyn FnMut(usize, Counts)) {
         if self.ops.names.len() > 1 {
             let mut n = 0;
