@@ -22,6 +22,7 @@ cargo xtask <command>
   checks [--all] [--seed N] takes ten checks of inputs away, one by one: a fixture must notice
   loom                      hand-synchronised pieces under every schedule
   shuttle                   the rayon engine and whole pipelines under many schedules
+  specs                     the models in specs/, with tla when it is installed
   bench [args]              measurements, in the bench/ workspace
   nightly                   ci, then the long runs
   help                      this text

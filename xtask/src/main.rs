@@ -23,6 +23,7 @@ mod process;
 mod report;
 mod rows;
 mod schedules;
+mod specs;
 mod test;
 
 use std::process::ExitCode;
@@ -71,6 +72,7 @@ fn dispatch(command: &str, args: &[String]) -> Outcome {
         "deny" => deny::run(),
         "loom" => schedules::loom(),
         "shuttle" => schedules::shuttle(),
+        "specs" => specs::run(),
         "bench" => bench::run(args),
         "checks" => checks::run(args),
         "nightly" => nightly::run(),
