@@ -2,7 +2,7 @@
 //! them all, and ends with a table and one line of counts.
 
 use crate::report::{self, Line, Outcome, Verdict};
-use crate::{alone, deny, doc, examples, fmt, layers, lint, package, rows, test};
+use crate::{alone, deny, doc, examples, fmt, layers, lint, mutants, package, rows, test};
 
 /// One check, run without arguments.
 type Check = fn() -> Outcome;
@@ -16,6 +16,7 @@ const STEPS: &[(&str, Check)] = &[
     ("alone", alone::run),
     ("test", test::default),
     ("heavy", test::heavy),
+    ("mutants", mutants::run),
     ("doc-tests", test::doc_tests),
     ("doc", doc::run),
     ("examples", examples::run),

@@ -332,12 +332,22 @@ impl EdgesHead {
     }
 
     fn advance(&mut self) {
-        if let Promise::Until(w) = self.minimum(None)
+        let promise = match self.minimum(None) {
+            Promise::Free => self.idle_minimum(),
+            counts => counts,
+        };
+        if let Promise::Until(w) = promise
             && self.watermark.is_none_or(|o| w > o)
         {
             self.watermark = Some(w);
             self.queue.push_back(Input::Control(Control::Watermark(w)));
         }
+    }
+
+    /// What idle inputs promise together while no other counts: time goes on in them (L-4).
+    fn idle_minimum(&self) -> Promise {
+        let idle = self.units.iter().filter(|u| u.idle && !u.quarantined && u.live > 0);
+        idle.filter_map(|u| u.watermark).min().map_or(Promise::Free, Promise::Until)
     }
 
     /// What the inputs that count promise together, `except` one.
