@@ -20,6 +20,7 @@
 //! | P016 | the policy of a keyed stage has a fault (found by its description) |
 //! | P017 | a retry that never tries |
 //! | P030 | a scheduler on an engine that has its own (found by the engine) |
+//! | P031 | a block of a dataflow network that no stage has (found by the engine) |
 
 mod shape;
 mod values;
