@@ -14,6 +14,8 @@
 //! - A receiver that goes away makes every `send` return the item.
 //! - Items of one sender arrive in its order.
 
+#[cfg(all(test, flux_io_loom))]
+mod loom_tests;
 mod receive;
 mod send;
 mod sink;

@@ -241,7 +241,9 @@ impl Shared {
                     return;
                 }
             }
-            store.complete(epoch);
+            if store.complete(epoch).is_err() {
+                return;
+            }
         }
         self.handle.completed(epoch);
     }

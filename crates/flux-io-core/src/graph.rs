@@ -329,13 +329,20 @@ impl Graph {
         self.decisions.push(Decision { pass: pass.into(), stage: stage.into(), what, why });
     }
 
-    /// One source-to-stage path by names, for messages; starts at a stage without inputs.
+    /// Names of a path that messages show: a plan of 10^5 stages has faults at all of them, perhaps.
+    const PATH_NAMES: usize = 16;
+
+    /// One source-to-stage path by names, for messages; starts at a stage without inputs. Of a long
+    /// one the last 16 names are given, behind `..`.
     #[must_use]
     pub fn path_to(&self, node: usize) -> Vec<String> {
         let mut path = Vec::new();
         let mut at = node;
-        while path.len() <= self.nodes.len() {
-            let Some(n) = self.nodes.get(at) else { break };
+        while let Some(n) = self.nodes.get(at).filter(|_| path.len() <= self.nodes.len()) {
+            if path.len() == Self::PATH_NAMES {
+                path.push("..".to_owned());
+                break;
+            }
             path.push(n.name.clone());
             match self.edges.iter().find(|e| e.to.0 == at) {
                 Some(e) => at = e.from.0,

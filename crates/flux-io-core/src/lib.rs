@@ -25,11 +25,15 @@ mod id;
 mod io;
 mod key;
 mod memory;
+#[doc(hidden)]
+pub mod mutant;
 mod observe;
 mod plan;
 pub mod raw;
 mod run;
 mod scheduler;
+#[doc(hidden)]
+pub mod skip;
 mod stage;
 mod sync;
 mod time;

@@ -1,11 +1,15 @@
 //! A run: its options, the handle that stops and inspects it, and what it reports.
 
+#[cfg(all(test, flux_io_loom))]
+mod loom_tests;
+
 use crate::accumulate::{Command, Gauge, Ledger};
 use crate::edge::EdgeStats;
 use crate::error::{DeadCause, ErrorClass, ErrorKind, ErrorRecord, StageError};
 use crate::graph::{Graph, PlanFault};
 use crate::id::Epoch;
 use crate::memory::MemoryPool;
+use crate::mutant;
 use crate::observe::Observer;
 use crate::plan::ExecutionPlan;
 use crate::scheduler::{MakeScheduler, Scheduler};
@@ -15,7 +19,7 @@ use crate::time::Moment;
 use crate::watchdog::{Stuck, Watchdog};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
-use std::task::{Context, Waker};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 /// Where snapshots of stages are kept, by epoch, stage name and shard.
@@ -31,8 +35,14 @@ pub trait SnapshotStore: Send + Sync {
     /// # Errors
     /// The checkpoint is given up; the run goes on.
     fn put(&self, epoch: Epoch, stage: &str, shard: u32, bytes: Vec<u8>) -> Result<(), StageError>;
-    /// Every part has arrived: `epoch` may be restored from.
-    fn complete(&self, epoch: Epoch);
+    /// Every part has arrived: from here on `epoch` is what a run is restored from, also after a
+    /// crash. Nothing is committed before this has said so.
+    ///
+    /// # Errors
+    /// Nobody is told that the epoch is complete, so sinks do not commit it; the run goes on. A
+    /// store may find out after a crash that the epoch was kept after all, and give it as
+    /// [`SnapshotStore::newest`]: what was prepared is committed then.
+    fn complete(&self, epoch: Epoch) -> Result<(), StageError>;
     /// The part to restore from, if there is one.
     fn get(&self, stage: &str, shard: u32) -> Option<Vec<u8>>;
     /// The newest complete epoch: a restored run numbers its epochs behind it, so that they are
@@ -418,6 +428,14 @@ impl RunHandle {
         }
     }
 
+    /// Ready when something was asked for, or has happened, since the version `seen`; else the
+    /// task is woken when it does.
+    pub(crate) fn poll_news(&self, slot: usize, seen: u64, cx: &Context<'_>) -> Poll<()> {
+        self.register(slot, cx);
+        // Looked at again, since it may have come before the waker was there (L-5).
+        if self.version() == seen { Poll::Pending } else { Poll::Ready(()) }
+    }
+
     pub(crate) fn version(&self) -> u64 {
         self.0.version.load(Ordering::Acquire)
     }
@@ -484,7 +502,8 @@ impl Acks {
             return None;
         }
         let whole = |(e, by): &(&u64, &BTreeSet<usize>)| {
-            !self.given_up.contains(e) && self.live.is_subset(by)
+            let all = self.live.is_subset(by) || mutant!(AckTooEarly);
+            !self.given_up.contains(e) && all
         };
         let done = self.by_epoch.iter().rev().find(whole).map(|(e, _)| *e)?;
         self.by_epoch.retain(|e, _| *e > done);

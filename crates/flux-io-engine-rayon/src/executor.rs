@@ -2,12 +2,10 @@
 //! several executors.
 
 use crate::host::RayonHost;
-use crate::lock;
 use crate::ready::{Next, Ready, Ticket};
+use crate::sync::{Arc, Mutex, Workers, lock};
 use flux_io_core::{BoxFuture, Executor, Host, Lane, StageError};
-use rayon::ThreadPool;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 
 /// Polls tasks on a work-stealing pool of its own: the place for those that compute.
@@ -33,7 +31,7 @@ impl Executor for RayonExecutor {
 }
 
 struct RayonLane {
-    pool: ThreadPool,
+    pool: Workers,
     host: Arc<RayonHost>,
 }
 
@@ -55,7 +53,7 @@ struct Cell<'env> {
 }
 
 /// Polls every job to its end on all workers of `pool`; the calling thread waits.
-pub(crate) fn poll_all(pool: &ThreadPool, host: &RayonHost, jobs: Vec<BoxFuture<'_, ()>>) {
+pub(crate) fn poll_all(pool: &Workers, host: &RayonHost, jobs: Vec<BoxFuture<'_, ()>>) {
     let ready = &host.ready;
     let cell = |(id, job)| {
         let ticket = Arc::new(Ticket::new(id, Arc::clone(ready)));
@@ -64,11 +62,7 @@ pub(crate) fn poll_all(pool: &ThreadPool, host: &RayonHost, jobs: Vec<BoxFuture<
     };
     let cells: Vec<Cell<'_>> = jobs.into_iter().enumerate().map(cell).collect();
     ready.begin(cells.len());
-    pool.in_place_scope(|s| {
-        for _ in 0..pool.current_num_threads() {
-            s.spawn(|_| work(&cells, ready, host));
-        }
-    });
+    pool.run(|| work(&cells, ready, host));
 }
 
 /// Polls between two looks at the timers while there is always a ready job.

@@ -2,14 +2,14 @@
 
 use crate::blocking::IoThread;
 use crate::ready::Ready;
+use crate::sync::{Arc, Stopwatch};
 use crate::timers::Timers;
 use flux_io_core::{Host, Moment, TimerId, Timestamp};
-use std::sync::Arc;
 use std::task::Waker;
-use std::time::{Instant, SystemTime};
+use std::time::SystemTime;
 
 pub(crate) struct RayonHost {
-    start: Instant,
+    since: Stopwatch,
     pub(crate) ready: Arc<Ready>,
     pub(crate) timers: Timers,
     io: IoThread,
@@ -19,19 +19,13 @@ impl RayonHost {
     pub(crate) fn new() -> Self {
         let ready = Arc::new(Ready::default());
         let timers = Timers::new(Arc::clone(&ready));
-        Self { start: start(), ready, timers, io: IoThread::start() }
+        Self { since: Stopwatch::start(), ready, timers, io: IoThread::start() }
     }
-}
-
-/// The one place where this engine's clock begins.
-#[expect(clippy::disallowed_methods, reason = "the engine is where time comes from")]
-fn start() -> Instant {
-    Instant::now()
 }
 
 impl Host for RayonHost {
     fn now(&self) -> Moment {
-        Moment(u64::try_from(self.start.elapsed().as_nanos()).unwrap_or(u64::MAX))
+        Moment(u64::try_from(self.since.elapsed().as_nanos()).unwrap_or(u64::MAX))
     }
 
     #[expect(clippy::disallowed_methods, reason = "the engine is where wall time comes from")]

@@ -10,7 +10,10 @@
 mod blocking;
 mod executor;
 mod host;
+#[cfg(all(test, flux_io_loom))]
+mod loom_tests;
 mod ready;
+mod sync;
 mod timers;
 
 pub use executor::RayonExecutor;
@@ -21,8 +24,7 @@ use flux_io_core::{
     RunReport, StageError, Tally, tasks,
 };
 use host::RayonHost;
-use rayon::{ThreadPool, ThreadPoolBuilder};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use sync::{Arc, Workers};
 
 /// Runs plans on a pool made for the run, with as many workers as the options say.
 #[derive(Clone, Copy, Debug, Default)]
@@ -62,18 +64,14 @@ impl Engine for RayonEngine {
     }
 }
 
-fn lock<T>(m: &Mutex<T>) -> MutexGuard<'_, T> {
-    m.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-fn pool(workers: u32) -> Result<ThreadPool, StageError> {
-    ThreadPoolBuilder::new().num_threads(workers.max(1) as usize).build().map_err(|e| {
+fn pool(workers: u32) -> Result<Workers, StageError> {
+    Workers::new(workers.max(1) as usize).map_err(|e| {
         let what = "cannot make a thread pool; ask for fewer workers";
         StageError::new(ErrorClass::Catastrophic, ErrorKind::Io, what).because(e)
     })
 }
 
-fn run_in(pool: &ThreadPool, plan: ExecutionPlan<'_>, options: &RunOptions) -> RunReport {
+fn run_in(pool: &Workers, plan: ExecutionPlan<'_>, options: &RunOptions) -> RunReport {
     let host = Arc::new(RayonHost::new());
     let dyn_host: Arc<dyn Host> = Arc::<RayonHost>::clone(&host);
     let hash_seed = options.hash_seed.unwrap_or_else(process_seed);

@@ -13,6 +13,9 @@
 
 mod choices;
 mod clock;
+#[cfg(all(test, flux_io_loom))]
+mod loom_tests;
+mod sync;
 
 pub use choices::{Choice, Recorder};
 
@@ -23,10 +26,8 @@ use flux_io_core::{
 };
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
-use std::thread::Thread;
+use sync::{Arc, AtomicBool, Ordering, Thread};
 
 /// Runs plans on the calling thread, with time of its own.
 ///
@@ -149,7 +150,7 @@ struct Pool<'env> {
 
 impl<'env> Pool<'env> {
     fn new(tasks: Vec<Task<'env>>, picker: Picker) -> Self {
-        let thread = std::thread::current();
+        let thread = sync::current();
         let cell = |task| {
             let flag = Arc::new(Flag { ready: AtomicBool::new(true), thread: thread.clone() });
             Cell { task: Some(task), waker: Waker::from(Arc::clone(&flag)), flag }
@@ -170,7 +171,7 @@ impl<'env> Pool<'env> {
         if self.ready.is_empty() {
             if !host.advance() {
                 // Woken by any flag; a wake that came before the park makes it return at once.
-                std::thread::park();
+                sync::park();
             }
             return None;
         }

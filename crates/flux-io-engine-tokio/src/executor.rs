@@ -1,9 +1,9 @@
 //! Tokio as one of several executors of a run.
 
 use crate::host::TokioHost;
+use crate::sync::Arc;
 use crate::{no_runtime, runtime};
 use flux_io_core::{BoxFuture, Executor, Host, Lane, StageError};
-use std::sync::Arc;
 use tokio::runtime::Runtime;
 use tokio::task::JoinSet;
 

@@ -1,8 +1,8 @@
 //! What the engine gives to tasks: tokio's clock and timers, and a few threads for blocking work.
 
+use crate::sync::Arc;
 use crate::timers::Timers;
 use flux_io_core::{Host, Moment, TimerId, Timestamp};
-use std::sync::Arc;
 use std::task::Waker;
 use std::time::SystemTime;
 use tokio::runtime::Handle;

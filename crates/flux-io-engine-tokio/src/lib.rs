@@ -8,6 +8,7 @@
 mod dataflow;
 mod executor;
 mod host;
+mod sync;
 mod timers;
 
 pub use dataflow::{Block, DataflowEngine};
@@ -18,7 +19,8 @@ use flux_io_core::{
     RunReport, StageError, StopMode, tasks,
 };
 use host::TokioHost;
-use std::sync::{Arc, OnceLock};
+use std::sync::OnceLock;
+use sync::Arc;
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::task::{AbortHandle, JoinSet};
 

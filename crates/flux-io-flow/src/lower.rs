@@ -1,8 +1,9 @@
 //! From a description to an execution plan: validation, planner passes, bodies.
 
 use crate::draft::{Draft, Place, Shared};
+use crate::flow::NO_CODEC;
 use crate::validate::{PlanFaults, validate};
-use flux_io_core::{Body, ExecutionPlan, GiveUp, Graph, OnError, StageKind};
+use flux_io_core::{Body, ExecutionPlan, GiveUp, Graph, OnError, StageKind, StageNode};
 
 /// Validates what was described, runs the passes, validates again, makes the bodies.
 pub(crate) fn finish<'env>(draft: &Shared<'env>) -> Result<ExecutionPlan<'env>, PlanFaults> {
@@ -21,6 +22,7 @@ pub(crate) fn finish<'env>(draft: &Shared<'env>) -> Result<ExecutionPlan<'env>, 
     }
     let track = exact_seq(&graph);
     decide(&mut graph, &track);
+    decide_durable(&mut graph);
     let make = bodies.into_iter().zip(graph.nodes.iter().zip(&track));
     let bodies: Vec<Body<'env>> =
         make.map(|(make, (node, &track))| make(&Place { node, track })).collect();
@@ -47,6 +49,17 @@ fn exact_seq(graph: &Graph) -> Vec<bool> {
         }
     }
     need
+}
+
+/// Says where checkpoints will fail, since a state cannot be written.
+fn decide_durable(graph: &mut Graph) {
+    let refuses = |n: &StageNode| n.params.values().any(|v| v == NO_CODEC);
+    let names: Vec<_> = graph.nodes.iter().filter(|n| refuses(n)).map(|n| n.name.clone()).collect();
+    for name in names {
+        let what = "cannot be checkpointed: a run gives up every checkpoint here".to_owned();
+        let why = "`scan` keeps a state without a codec; say `.durable(save, load)` behind it";
+        graph.decide("checkpoint", &name, what, why.to_owned());
+    }
 }
 
 fn decide(graph: &mut Graph, track: &[bool]) {

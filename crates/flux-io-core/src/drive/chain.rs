@@ -9,6 +9,7 @@ use crate::edge::Edge;
 use crate::error::ErrorRecord;
 use crate::host::Alarm;
 use crate::id::Epoch;
+use crate::mutant;
 use crate::run::{RunFailure, TaskReport};
 use crate::stage::{Control, Outbox, Parcel, Removed};
 use crate::sync::Arc;
@@ -195,7 +196,9 @@ impl<'env> Chain<'env> {
                 l.state.phase = crate::run::Phase::Failed;
             }
             let swallowed = l.swallowed.take();
-            self.collect(i);
+            if !(mutant!(DeadLetterLostOnAbort) && stepped.is_err()) {
+                self.collect(i);
+            }
             if let Some(used) = stepped? {
                 match i {
                     0 => self.returned = Some(used),
@@ -274,6 +277,11 @@ impl<'env> Chain<'env> {
         (0..ports.min(64)).filter(|p| takes(*p)).fold(0, |mask, p| mask | 1 << p)
     }
 
+    /// Whether an output holds rows that were not sealed.
+    pub(super) fn has_open(&self) -> bool {
+        self.links.iter().any(|l| l.outs.iter().any(Outbox::has_open))
+    }
+
     /// Seals every open batch, most upstream first, and moves everything: done before a wait.
     pub(super) async fn idle(&mut self) -> Result<(), Halt> {
         for i in 0..self.links.len() {
@@ -311,7 +319,12 @@ impl<'env> Chain<'env> {
     }
 
     fn next_deadline(&self) -> Option<Moment> {
-        let own = self.links.iter().flat_map(|l| [l.deadline(), l.hold]).flatten().min();
+        let own = self
+            .links
+            .iter()
+            .flat_map(|l| [l.deadline(), l.hold.filter(|_| !mutant!(HoldForgotten))])
+            .flatten()
+            .min();
         [own, self.drain_by].into_iter().flatten().min()
     }
 
@@ -353,12 +366,7 @@ impl<'env> Chain<'env> {
         } else {
             self.alarm.clear();
         }
-        self.run.handle.register(self.slot, cx);
-        if self.run.handle.version() != self.seen {
-            Poll::Ready(Woke::Handle)
-        } else {
-            Poll::Pending
-        }
+        self.run.handle.poll_news(self.slot, self.seen, cx).map(|()| Woke::Handle)
     }
 
     /// Drives calls in flight; `Ready` when one was finished.

@@ -7,6 +7,7 @@ use crate::error::{
     DeadCause, ErrorClass, ErrorKind, ErrorRecord, GiveUp, OnError, Original, StageError,
 };
 use crate::host::Host;
+use crate::mutant;
 use crate::run::{Phase, RunFailure, SKIP, StageState};
 use crate::stage::{
     Control, Counts, Draws, Node, Outbox, Parcel, Removed, StageCx, StageHome, Step,
@@ -337,7 +338,9 @@ impl<'env> Link<'env> {
                 }
                 let mut bytes = Vec::new();
                 self.call(now, |n, _, _| n.snapshot(&mut bytes).map(|()| Step::Done))?;
-                if let Some(store) = run.snapshots.as_ref().filter(|_| !bytes.is_empty()) {
+                if let Some(store) = run.snapshots.as_ref().filter(|_| !bytes.is_empty())
+                    && !(mutant!(SnapshotOfOneShard) && self.home.shard > 0)
+                {
                     store.put(e, &self.home.name, self.home.shard, bytes)?;
                 }
                 Ok(Step::Done)
@@ -368,7 +371,13 @@ impl<'env> Link<'env> {
                 {
                     o.on_stage_end(&self.home.name, self.home.shard);
                 }
-                self.outs.iter_mut().for_each(|o| o.control(c));
+                let told = match c {
+                    Control::Watermark(w) => self.node.promise(w).map(Control::Watermark),
+                    other => Some(other),
+                };
+                if let Some(told) = told {
+                    self.outs.iter_mut().for_each(|o| o.control(told));
+                }
                 self.swallowed = Some(c).filter(|_| self.outs.is_empty());
                 None
             }
@@ -393,7 +402,9 @@ impl<'env> Link<'env> {
         let unit = self.draws.next_u32();
         // A call that has emitted is not repeated: its output would come twice (B99).
         let again = self.on_error.retry_after(e.class, self.attempt, unit);
-        if let Some(wait) = again.filter(|_| self.emitted() == before) {
+        if let Some(wait) =
+            again.filter(|_| self.emitted() == before || mutant!(EmittedCallRepeated))
+        {
             self.hold = Some(now.plus(wait));
             self.state.retries += 1;
             self.state.phase = Phase::Retrying;

@@ -10,6 +10,7 @@ use crate::graph::Route;
 use crate::host::Alarm;
 use crate::id::Epoch;
 use crate::io::{DynSink, IoCx};
+use crate::mutant;
 use crate::run::{Phase, RunFailure, SKIP, StageState};
 use crate::stage::{Control, Draws, Parcel, Removed};
 use crate::sync::Arc;
@@ -95,7 +96,9 @@ impl OutEdge {
         b.scatter(&self.owners, &mut self.parts).map_err(|e| refused(e.into()))?;
         for (edge, part) in self.to.iter().zip(&mut self.parts) {
             if part.is_empty() {
-                if let Some(m) = part.meta().marks.last() {
+                if let Some(m) = part.meta().marks.last()
+                    && !mutant!(ShardMarkLost)
+                {
                     edge.control(Control::Watermark(m.watermark));
                 }
                 part.clear();
@@ -226,6 +229,9 @@ async fn send_any(
 /// A restored run: the sink settles what was prepared before its first row.
 pub(super) async fn recover(tail: &mut Tail<'_>, run: &Shared, slot: usize) -> Result<(), Halt> {
     let Tail::Sink(s) = tail else { return Ok(()) };
+    if mutant!(RecoverForgotten) {
+        return Ok(());
+    }
     let done = (run.restored > Epoch(0)).then_some(run.restored);
     let answer = guarded(s.sink.recover(done, &s.io), run, slot).await?;
     answer.map_err(|e| s.failure(e).into())
@@ -301,6 +307,8 @@ pub(super) struct SinkEnd<'env> {
     prepared: Vec<Epoch>,
     /// It was closed, or told to give up.
     over: bool,
+    #[cfg(flux_io_mutants)]
+    held: Option<AnyBatch>,
 }
 
 impl Drop for SinkEnd<'_> {
@@ -327,6 +335,8 @@ impl<'env> SinkEnd<'env> {
             io,
             prepared: Vec::new(),
             over: false,
+            #[cfg(flux_io_mutants)]
+            held: None,
         }
     }
 
@@ -337,12 +347,24 @@ impl<'env> SinkEnd<'env> {
         loop {
             let answer = guarded(self.sink.write(b, &self.io), run, slot).await?;
             let Err(e) = answer else {
+                #[cfg(flux_io_mutants)]
+                if let Some(held) = self.held.take() {
+                    *b = held;
+                    continue;
+                }
                 self.state.counts.rows_out += rows;
                 if let Some(o) = &run.observer {
                     o.on_batch(&self.state.name, 0, rows as usize, run.host.now());
                 }
                 return Ok(());
             };
+            #[cfg(flux_io_mutants)]
+            if mutant!(OrderLostAfterRetry) && e.class == ErrorClass::Transient && attempt == 0 {
+                let fresh = b.empty();
+                self.held = Some(std::mem::replace(b, fresh));
+                self.state.counts.rows_out += rows;
+                return Ok(());
+            }
             attempt += 1;
             self.note(&e);
             if let Some(wait) = self.on_error.retry_after(e.class, attempt, self.draws.next_u32())
@@ -374,6 +396,13 @@ impl<'env> SinkEnd<'env> {
     }
 
     async fn control(&mut self, c: Control, run: &Shared, slot: usize) -> Result<(), Halt> {
+        #[cfg(flux_io_mutants)]
+        if let Some(mut held) = self.held.take() {
+            let rows = held.len() as u64;
+            Box::pin(self.write(&mut held, run, slot)).await?;
+            self.state.counts.rows_in -= rows;
+            self.state.counts.rows_out -= rows;
+        }
         let answer = match c {
             Control::End => {
                 let closed = guarded(self.sink.close(&self.io), run, slot).await?;
@@ -383,6 +412,10 @@ impl<'env> SinkEnd<'env> {
             }
             Control::Barrier(e) => {
                 match self.tried(Half::Prepare(e), run, slot).await? {
+                    Ok(()) if mutant!(CommitAtBarrier) => {
+                        let answer = self.tried(Half::Commit(e), run, slot).await?;
+                        answer.map_err(|e| self.failure(e))?;
+                    }
                     Ok(()) => self.prepared.push(e),
                     Err(e) if e.class == ErrorClass::Catastrophic => {
                         return Err(self.failure(e).into());

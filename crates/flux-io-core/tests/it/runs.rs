@@ -19,7 +19,9 @@ impl SnapshotStore for Store {
         self.0.lock().unwrap().insert((stage.into(), shard), bytes);
         Ok(())
     }
-    fn complete(&self, _: Epoch) {}
+    fn complete(&self, _: Epoch) -> Result<(), StageError> {
+        Ok(())
+    }
     fn get(&self, stage: &str, shard: u32) -> Option<Vec<u8>> {
         self.0.lock().unwrap().get(&(stage.to_owned(), shard)).cloned()
     }

@@ -64,6 +64,13 @@ proptest! {
         prop_assert_eq!(codes(&g), Vec::<&str>::new());
         // Drawing never fails, and shows everything.
         prop_assert_eq!(g.mermaid().lines().count(), 1 + g.nodes.len() + g.edges.len());
+        prop_assert_eq!(g.dot().lines().count(), 4 + g.nodes.len() + g.edges.len());
+        let text = g.ascii();
+        let kinds = ["source", "transform", "branch", "merge", "sink"];
+        let stages = text.lines().filter(|l| kinds.iter().any(|k| l.ends_with(k))).count();
+        prop_assert_eq!(stages, g.nodes.len(), "{}", text);
+        prop_assert_eq!(text.matches(" batches, block").count(), g.edges.len(), "{}", text);
+        prop_assert!(text.lines().all(|l| l.len() <= 80.max(2 * g.edges.len() + 30)), "{}", text);
     }
 
     /// Row 273: an edge back makes a cycle, and that is all that is found.

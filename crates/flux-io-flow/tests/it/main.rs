@@ -2,10 +2,12 @@
 //! and what is said about flows that cannot run.
 
 mod builder;
+mod catalogue;
 mod drawings;
 mod faults;
 mod graphs;
 mod kernels;
 mod kit;
 mod marks;
+mod running;
 mod stages;
