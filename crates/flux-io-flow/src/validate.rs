@@ -23,6 +23,7 @@
 //! | P019 | a merge of one flow, a branch to none |
 //! | P021 | branches of one flow that meet again by place, although one may drop, add or hold rows |
 //! | P030 | a scheduler on an engine that has its own (found by the engine) |
+//! | P031 | a block of a dataflow network that no stage has (found by the engine) |
 
 mod branches;
 mod shape;
