@@ -2,7 +2,7 @@
 //! not, where and what to write.
 
 use crate::config::Checks;
-use flux_io::record::{Filter, Path, Template, TemplateError};
+use flux_io::record::{Filter, Jq, JqLimits, Path, Template, TemplateError};
 
 /// Checks by the languages of the record.
 #[must_use]
@@ -26,9 +26,8 @@ fn filter(text: &str) -> Result<(), (usize, String)> {
     Filter::parse(text).map(drop).map_err(|e| (e.at, e.what))
 }
 
-/// Programs are not compiled here: a pipeline that has one is refused as a whole.
-fn jq(_: &str) -> Result<(), (usize, String)> {
-    Ok(())
+fn jq(text: &str) -> Result<(), (usize, String)> {
+    Jq::compile(text, JqLimits::default()).map(drop).map_err(|e| (e.at, e.what))
 }
 
 /// A field, or a template when it holds a brace, as a template.

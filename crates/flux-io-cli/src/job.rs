@@ -9,9 +9,12 @@ mod dead;
 mod deliver;
 mod fragment;
 mod held;
+mod judged;
+mod kept;
 mod merge;
 mod policy;
 mod read;
+mod records;
 mod render;
 mod shape;
 mod sinks;
@@ -19,7 +22,9 @@ mod sources;
 mod tally;
 
 pub(crate) use cap::Cap;
+pub use kept::Kept;
 pub(crate) use render::json_text;
+pub(crate) use sources::is_pattern;
 pub use tally::Tally;
 pub(crate) use tally::TallyPlace;
 
@@ -35,7 +40,10 @@ use fragment::{FragmentKey, Fragments};
 use held::Assemble;
 use render::{Plain, Render, Results};
 use shape::Shape;
+use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 /// Settings that the command line may give in the file's stead.
 #[derive(Clone, Debug, Default)]
@@ -44,6 +52,10 @@ pub struct Settings {
     pub workers: u32,
     /// The ledger file.
     pub ledger: Option<PathBuf>,
+    /// What the sources read in place of their own inputs, by name; one without bytes reads nothing.
+    pub inputs: Option<BTreeMap<String, Vec<u8>>>,
+    /// Where results go in place of the sinks.
+    pub kept: Option<Kept>,
 }
 
 /// A described job.
@@ -53,10 +65,19 @@ pub struct Job {
     pub plan: ExecutionPlan<'static>,
     /// Results counted, there when the run has ended.
     pub(crate) tally: TallyPlace,
-    /// Names of the stages that read records.
-    pub(crate) readers: Vec<String>,
+    /// The sources, in the order of the file.
+    pub(crate) sources: Vec<Reading>,
     /// Name of the accumulator.
     pub(crate) accumulator: Option<String>,
+}
+
+/// A source while it is read.
+#[derive(Clone, Debug)]
+pub(crate) struct Reading {
+    /// Its name, which is its stage's.
+    pub(crate) name: String,
+    /// Records that it skipped since they could not be read.
+    pub(crate) skipped: Arc<AtomicU64>,
 }
 
 /// Why a checked file gives no plan.
@@ -82,13 +103,14 @@ pub fn describe(file: &File, settings: &Settings) -> Result<Job, DescribeError> 
     let policy = file.accumulate.as_ref().map(policy::policy);
     let keyed = file.accumulate.as_ref().zip(policy.as_ref());
     let shape = Shape::new(file.event_time.as_ref(), keyed).map_err(DescribeError::Part)?;
-    let mut readers = Vec::new();
+    let mut sources = Vec::new();
     let mut flows = Vec::new();
     for source in &file.sources {
-        let flow =
-            sources::records(&pipeline, file, source, &shape).map_err(DescribeError::Part)?;
-        readers.push(sources::reader_name(source));
-        flows.push(timed(flow, file, &source.name.value));
+        let name = source.name.value.clone();
+        let reading = Reading { name, skipped: Arc::default() };
+        let flow = sources::records(&pipeline, file, settings, source, &shape, &reading);
+        flows.push(timed(flow.map_err(DescribeError::Part)?, file, &reading.name));
+        sources.push(reading);
     }
     let flow = merged(&pipeline, flows)?;
     let tally = TallyPlace::default();
@@ -103,7 +125,7 @@ pub fn describe(file: &File, settings: &Settings) -> Result<Job, DescribeError> 
     }
     let pipeline = sinks::dead_letters(pipeline, file, settings);
     let accumulator = file.accumulate.as_ref().map(|a: &Accumulate| a.name.clone());
-    Ok(Job { plan: pipeline.plan()?, tally, readers, accumulator })
+    Ok(Job { plan: pipeline.plan()?, tally, sources, accumulator })
 }
 
 type Records = Flow<'static, Fragments, Raw>;

@@ -2,27 +2,16 @@
 //! never ignored in silence.
 
 use crate::config::{
-    Code, Completion, Compression, Format, Op, OutFormat, Pipeline, Problem, Sink, SinkKind,
-    Source, Takes,
+    Accumulate, Code, Completion, Identity, Op, OutFormat, Pipeline, Problem, Sink, SinkKind,
+    Stage, Takes,
 };
 use std::ops::Range;
 
 /// Everything in `file` that cannot be had.
 pub(crate) fn problems(file: &Pipeline) -> Vec<Problem> {
     let mut found = Vec::new();
-    file.sources.iter().for_each(|s| source(s, &mut found));
-    for stage in &file.stages {
-        if let Op::Jq(program) = &stage.op {
-            let what = format!("stage `{}` is a jq program", stage.name.value);
-            let why = "this program has no jq";
-            add(
-                &mut found,
-                &program.at,
-                what,
-                why,
-                "use select, drop, rename, cast, set or filter",
-            );
-        }
+    if let Some(a) = &file.accumulate {
+        file.stages.iter().for_each(|s| numbered(a, s, &mut found));
     }
     if let Some(a) = &file.accumulate
         && a.completion != Completion::Auto
@@ -53,28 +42,15 @@ fn add(found: &mut Vec<Problem>, at: &Range<usize>, what: String, why: &str, fix
     found.push(Problem::new(Code::Unsupported, at.clone(), what, why, fix));
 }
 
-fn source(s: &Source, found: &mut Vec<Problem>) {
-    let name = &s.name.value;
-    if matches!(s.format, Format::Csv | Format::Frames) {
-        let what = format!("source `{name}` is {}", s.format.word());
-        let why = "this program reads ndjson and lines";
-        add(found, &s.name.at, what, why, "turn the input into one JSON object a line");
-    }
-    if s.compression == Compression::Zstd || ends(s.path.as_ref(), ".zst") {
-        let what = format!("source `{name}` is compressed with zstd");
-        let fix = "compress it with gzip, or not at all";
-        add(found, &s.name.at, what, "this program reads gzip", fix);
-    }
-    if let Some(path) = &s.path
-        && path.value.contains(['*', '?', '['])
+/// One record that becomes several has one number.
+fn numbered(a: &Accumulate, stage: &Stage, found: &mut Vec<Problem>) {
+    if let Op::Jq(program) = &stage.op
+        && a.identity == Identity::SourceSeq
     {
-        let what = format!("the path of source `{name}` is a pattern");
-        add(found, &path.at, what, "this program reads one file a source", "name one file");
+        let what = format!("identity = \"source_seq\" behind jq stage `{}`", stage.name.value);
+        let why = "a program may make several records of one, and all would have its number";
+        add(found, &program.at, what, why, "give identity a field, or use the other stages");
     }
-}
-
-fn ends(path: Option<&crate::config::Located<String>>, end: &str) -> bool {
-    path.is_some_and(|path| path.value.ends_with(end))
 }
 
 fn sink(file: &Pipeline, s: &Sink, found: &mut Vec<Problem>) {
@@ -82,16 +58,6 @@ fn sink(file: &Pipeline, s: &Sink, found: &mut Vec<Problem>) {
     if s.format == OutFormat::Csv {
         let what = format!("sink `{name}` is csv");
         add(found, &s.name.at, what, "this program writes ndjson", "write format = \"ndjson\"");
-    }
-    let packed = match s.compression {
-        Compression::None => false,
-        Compression::Auto => ends(s.path.as_ref(), ".gz") || ends(s.path.as_ref(), ".zst"),
-        Compression::Gzip | Compression::Zstd => true,
-    };
-    if packed {
-        let what = format!("sink `{name}` is compressed");
-        let why = "this program writes plain files";
-        add(found, &s.name.at, what, why, "give it another path, and compress the file afterwards");
     }
     let routed = file.routes.iter().any(|r| r.to.value == s.name.value);
     let mixed = s.takes.contains(&Takes::DeadLetters) && (s.takes.len() > 1 || routed);

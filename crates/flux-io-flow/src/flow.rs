@@ -140,7 +140,7 @@ impl<'env, C: Column> Flow<'env, C, Raw> {
 
 impl<'env, C: Column, K> Flow<'env, C, K> {
     /// Adds an operator to the open segment.
-    fn operator<K2: Kernel<C> + Chain<C> + 'env>(
+    pub(crate) fn operator<K2: Kernel<C> + Chain<C> + 'env>(
         self,
         name: &str,
         word: &'static str,
@@ -151,9 +151,10 @@ impl<'env, C: Column, K> Flow<'env, C, K> {
 
     pub(crate) fn operator_of<K2: Kernel<C> + Chain<C> + 'env>(
         mut self,
-        op: OpDraft,
+        mut op: OpDraft,
         wrap: impl FnOnce(K) -> K2,
     ) -> Next<'env, C, K2> {
+        op.name = self.draft.borrow().named(&op.name);
         self.ops.push(op);
         let Self { draft, at, kernel, ops, in_buffer, column } = self;
         K2::Room::settle(Flow { draft, at, kernel: wrap(kernel), ops, in_buffer, column })
@@ -321,9 +322,11 @@ impl<'env, C: Column, K: Chain<C> + 'env> Flow<'env, C, K> {
         node.scalable = parallelism.is_some();
         node.parallelism = parallelism.unwrap_or_default();
         let route = if node.scalable { Route::RoundRobin } else { Route::Forward };
-        let (names, on) = split_ops(&ops);
-        let make: MakeBody<'env> = Box::new(move |place| body(kernel, place, names, on));
-        let n = insert(&draft, node, make, at, route);
+        let make: MakeBody<'env> = Box::new(move |place| {
+            let Operators { names, on } = operators(place);
+            body(kernel, place, names, on)
+        });
+        let n = insert_named(&draft, node, make, at, route);
         Flow::behind(draft, (n, 0))
     }
 
@@ -398,18 +401,17 @@ impl<'env, C: Column, K: 'env> Flow<'env, C, K> {
     /// Closes the open segment together with a last operator that gives no rows.
     pub(crate) fn finish(
         mut self,
-        op: OpDraft,
+        mut op: OpDraft,
         body: impl FnOnce(K, Operators) -> Box<dyn Node + 'env> + 'env,
     ) -> Shared<'env> {
+        op.name = self.draft.borrow().named(&op.name);
         self.ops.push(op);
         let Self { draft, at, kernel, ops, in_buffer, .. } = self;
         let mut node = segment_node::<C>(&ops, Vec::new());
         node.kind = StageKind::Sink;
         node.buffer = in_buffer;
-        let (names, on) = split_ops(&ops);
-        let make: MakeBody<'env> =
-            Box::new(move |_| Body::One(body(kernel, Operators { names, on })));
-        insert(&draft, node, make, at, Route::Forward);
+        let make: MakeBody<'env> = Box::new(move |p| Body::One(body(kernel, operators(p))));
+        insert_named(&draft, node, make, at, Route::Forward);
         draft
     }
 }
@@ -417,8 +419,10 @@ impl<'env, C: Column, K: 'env> Flow<'env, C, K> {
 /// The parameter `state of NAME` of an operator whose state cannot be written.
 pub(crate) const NO_CODEC: &str = "no codec";
 
-fn split_ops(ops: &[OpDraft]) -> (Vec<String>, Vec<OnError>) {
-    ops.iter().map(|o| (o.name.clone(), o.on_error)).unzip()
+/// Names and policies as they stand in the finished graph.
+fn operators(place: &Place<'_>) -> Operators {
+    let (names, on) = place.node.operators.iter().map(|o| (o.name.clone(), o.on_error)).unzip();
+    Operators { names, on }
 }
 
 /// The data of a segment. A single operator is the stage itself.
@@ -441,8 +445,20 @@ fn segment_node<C: Column>(ops: &[OpDraft], outs: Vec<ColumnType>) -> StageNode 
     node
 }
 
-/// Adds a stage with one input behind a port.
+/// Adds a stage with one input behind a port, called as it is inside the piece being described.
 pub(crate) fn insert<'env>(
+    draft: &Shared<'env>,
+    node: StageNode,
+    body: MakeBody<'env>,
+    from: (usize, usize),
+    route: Route,
+) -> usize {
+    let node = draft.borrow().within(node);
+    insert_named(draft, node, body, from, route)
+}
+
+/// Adds a stage with one input behind a port; its operators have been named before.
+fn insert_named<'env>(
     draft: &Shared<'env>,
     node: StageNode,
     body: MakeBody<'env>,

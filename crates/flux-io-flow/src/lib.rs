@@ -56,7 +56,9 @@
 mod branch;
 mod calls;
 mod codec;
+mod compose;
 mod draft;
+mod draw;
 mod drive;
 pub mod effect;
 mod ended;
@@ -67,12 +69,13 @@ mod join;
 pub mod kernel;
 mod keyed;
 mod lower;
-mod mermaid;
 mod meta;
 mod pipeline;
 mod port;
 mod running;
 mod segment;
+#[cfg(feature = "spec")]
+pub mod spec;
 pub mod stages;
 mod sync;
 mod validate;
@@ -80,6 +83,7 @@ mod words;
 
 pub use branch::{SharedRows, Unrouted};
 pub use calls::{Calls, Hedge};
+pub use compose::Fan;
 pub use drive::ORIGINAL_BYTES;
 pub use ended::{Ended, Runnable};
 pub use explain::{Explain, PlanDiagnostics};

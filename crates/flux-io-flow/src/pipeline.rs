@@ -29,6 +29,11 @@ impl fmt::Debug for Pipeline<'_> {
 }
 
 impl<'env> Pipeline<'env> {
+    #[cfg(feature = "spec")]
+    pub(crate) fn drafted(draft: Draft<'env>) -> Self {
+        Self { draft: Rc::new(std::cell::RefCell::new(draft)) }
+    }
+
     /// An empty pipeline.
     #[must_use]
     pub fn new() -> Self {
@@ -150,6 +155,7 @@ pub(crate) fn attach<'env>(
     channel: ChannelDescriptor,
 ) -> usize {
     let mut d = draft.borrow_mut();
+    let node = d.within(node);
     let n = Draft::add(&mut d, node, body);
     for (port, input) in inputs.into_iter().enumerate() {
         if input.is_of(draft) {

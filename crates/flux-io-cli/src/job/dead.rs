@@ -39,7 +39,13 @@ impl DeadLetters {
             to.extend_from_slice(b",\"source\":");
             let name = self.sources.get(r.source.0 as usize).map_or("", String::as_str);
             json_text(name.as_bytes(), to);
-            let _ = write!(to, ",\"record\":{}", r.seq + 1);
+            let line = match &r.original {
+                Original::Value(v) => v.downcast_ref::<Fragments>().and_then(line_of),
+                _ => Some(r.seq),
+            };
+            if let Some(line) = line {
+                let _ = write!(to, ",\"line\":{}", line + 1);
+            }
         }
         if let Some(key) = &r.key {
             to.extend_from_slice(b",\"key\":");
@@ -51,6 +57,11 @@ impl DeadLetters {
         original(&r.original, to);
         to.push(b'}');
     }
+}
+
+/// The line of a fragment that failed in the accumulator.
+fn line_of(rows: &Fragments) -> Option<u64> {
+    (rows.rows() == 1).then(|| rows.row(0).traits.line)
 }
 
 /// The original as a text; of a whole key, the list of its fragments.

@@ -15,11 +15,13 @@ pub(crate) struct Traits {
     pub(crate) bound: Declared,
     /// Its identity, where a field says it.
     pub(crate) id: u64,
+    /// Lines before it in its input.
+    pub(crate) line: u64,
 }
 
 impl Default for Traits {
     fn default() -> Self {
-        Self { time: 0, var: Var::one(0), bound: None, id: 0 }
+        Self { time: 0, var: Var::one(0), bound: None, id: 0, line: 0 }
     }
 }
 

@@ -1,30 +1,22 @@
-//! The stage that reads records: bytes become JSON, the file's stages work on it, and what is left
-//! becomes a fragment. One pass, no record rebuilt unless a stage changes it.
+//! The stage between a source and the accumulator: the file's stages work on each record, and what
+//! is left becomes a fragment. A record that no stage changes is copied once.
 
 use super::fragment::Fragments;
+use super::records::{Records, Seen};
 use super::shape::Shape;
 use crate::config::OnBad;
 use flux_io::core::{
-    Batch, ByteColumn, Column, Counts, DeadCause, ErrorClass, ErrorKind, ErrorRecord, Meta,
-    Original, Out, RowError, Stage, StageCx, StageError, Step,
+    Batch, Column, Counts, DeadCause, ErrorClass, ErrorKind, ErrorRecord, Meta, Original, Out,
+    RowError, Stage, StageCx, StageError, Step,
 };
-use flux_io::flow::ORIGINAL_BYTES;
-use flux_io::record::{Editor, Filter, Limits, RecordColumn, RecordRef};
-
-/// How bytes are a record.
-#[derive(Clone, Debug)]
-pub(crate) enum Parse {
-    /// A JSON object.
-    Json,
-    /// A text, which becomes the field `line`.
-    Line,
-}
+use flux_io::record::{Editor, Filter, Jq, RecordColumn, RecordRef};
 
 /// What one stage of the file does with a record.
 #[derive(Clone, Debug)]
 pub(crate) enum Work {
     Filter(Filter),
     Edit(Editor),
+    Jq(Box<Jq>),
 }
 
 /// An operator of the stage, as reports name it.
@@ -32,155 +24,162 @@ pub(crate) enum Work {
 pub(crate) struct Operator {
     pub(crate) name: String,
     pub(crate) on_bad: OnBad,
-    pub(crate) counts: Counts,
+    counts: Counts,
 }
 
 impl Operator {
-    pub(crate) fn new(name: &str, on_bad: OnBad) -> Self {
-        Self { name: name.to_owned(), on_bad, counts: Counts::default() }
+    pub(crate) fn new(name: String, on_bad: OnBad) -> Self {
+        Self { name, on_bad, counts: Counts::default() }
     }
 }
 
-/// Reads the records of one source.
+/// Works on the records of one source.
 ///
-/// Operators: the first parses, the last makes fragments, between them stand the file's stages.
+/// Operators: one for each of the file's stages, and the last, which makes fragments.
 #[derive(Debug)]
 pub(crate) struct Read {
-    parse: Parse,
-    limits: Limits,
+    /// What places in messages begin with: the input's name, where there is one alone.
+    input: String,
     works: Vec<Work>,
     shape: Shape,
     operators: Vec<Operator>,
     scratch: [RecordColumn; 2],
+    /// The row that each fragment came from.
     kept: Vec<u32>,
-}
-
-/// How a record fared.
-enum Fate {
-    Kept,
-    Filtered,
-    /// It failed in this operator.
-    Failed(usize, RowError),
+    /// Operators that failed for the row in hand, and why.
+    failed: Vec<(usize, RowError)>,
 }
 
 impl Read {
-    /// Reads by `parse`, then does `works`, then makes fragments by `shape`. `operators` are two
-    /// more than `works`.
+    /// Does `works`, then makes fragments by `shape`. `operators` are one more than `works`.
     pub(crate) fn new(
-        parse: Parse,
-        limits: Limits,
+        input: String,
         works: Vec<Work>,
         shape: Shape,
         operators: Vec<Operator>,
     ) -> Self {
-        debug_assert_eq!(operators.len(), works.len() + 2);
+        debug_assert_eq!(operators.len(), works.len() + 1);
         let scratch = [RecordColumn::default(), RecordColumn::default()];
-        Self { parse, limits, works, shape, operators, scratch, kept: Vec::new() }
+        let (kept, failed) = (Vec::new(), Vec::new());
+        Self { input, works, shape, operators, scratch, kept, failed }
     }
 
-    fn record(&mut self, bytes: &[u8], out: &mut Fragments) -> Fate {
-        let [first, second] = &mut self.scratch;
-        Column::clear(first);
-        let read = match self.parse {
-            Parse::Json => first.push_json(bytes, &self.limits).map_err(|e| e.into_row()),
-            Parse::Line => line(bytes, first),
-        };
-        self.operators[0].counts.rows_in += 1;
-        if let Err(e) = read {
-            return Fate::Failed(0, e);
+    #[inline]
+    fn record(&mut self, row: u32, seen: Seen<'_>, out: &mut Fragments) {
+        if self.works.is_empty() {
+            self.shaped(0, row, seen.record, seen.line, out);
+            return;
         }
-        self.operators[0].counts.rows_out += 1;
-        let (mut from, mut to) = (first, second);
+        let [mut from, mut to] = std::mem::take(&mut self.scratch);
+        Column::clear(&mut from);
+        if !from.push(seen.record) {
+            self.failed.push((0, full()));
+        }
         for (i, work) in self.works.iter_mut().enumerate() {
-            let counts = &mut self.operators[i + 1].counts;
-            counts.rows_in += 1;
-            match work {
-                Work::Filter(filter) => match filter.passes(from.row(0)) {
-                    Ok(true) => {}
-                    Ok(false) => return Fate::Filtered,
-                    Err(e) => return Fate::Failed(i + 1, e),
-                },
-                Work::Edit(editor) => {
-                    Column::clear(to);
-                    if let Err(e) = editor.apply(from.row(0), to) {
-                        return Fate::Failed(i + 1, e);
-                    }
-                    std::mem::swap(&mut from, &mut to);
-                }
-            }
-            counts.rows_out += 1;
+            let counts = &mut self.operators[i].counts;
+            counts.rows_in += from.rows() as u64;
+            Column::clear(&mut to);
+            work.apply(&from, &mut to, |e| self.failed.push((i, e)));
+            counts.rows_out += to.rows() as u64;
+            std::mem::swap(&mut from, &mut to);
         }
-        let last = self.operators.len() - 1;
-        self.operators[last].counts.rows_in += 1;
-        match push(&mut self.shape, from.row(0), out) {
-            Ok(()) => {
-                self.operators[last].counts.rows_out += 1;
-                Fate::Kept
-            }
-            Err(e) => Fate::Failed(last, e),
+        for record in from.iter() {
+            self.shaped(self.works.len(), row, record, seen.line, out);
         }
+        self.scratch = [from, to];
     }
 
-    #[cold]
-    fn failed(
+    #[inline]
+    fn shaped(
         &mut self,
         operator: usize,
-        error: RowError,
-        (bytes, row, meta): (&[u8], usize, &Meta),
+        row: u32,
+        record: RecordRef<'_>,
+        line: u64,
+        out: &mut Fragments,
+    ) {
+        let counts = &mut self.operators[operator].counts;
+        counts.rows_in += 1;
+        // The key is made of fields of the record; with a template's own text it is far below 2x.
+        let room = out.fits(2 * record.text().len() + 4096);
+        let pushed = if room { self.shape.push(record, line, out) } else { Err(full()) };
+        match pushed {
+            Ok(()) => {
+                counts.rows_out += 1;
+                self.kept.push(row);
+            }
+            Err(e) => self.failed.push((operator, e)),
+        }
+    }
+
+    /// What the policies say of what failed for a row.
+    #[cold]
+    fn judge(
+        &mut self,
+        seen: Seen<'_>,
+        meta: &Meta,
         cx: &mut StageCx<'_>,
     ) -> Result<(), StageError> {
-        let Operator { name, on_bad, counts } = &mut self.operators[operator];
-        counts.failed += 1;
-        let seq = meta.seq.at(row);
-        match on_bad {
-            OnBad::Skip => cx.dropped("skip", 1),
-            OnBad::DeadLetter => cx.dead(ErrorRecord {
-                stage: cx.home().id,
-                stage_name: name.clone(),
-                source: meta.source,
-                seq,
-                original: Original::Bytes(bytes[..bytes.len().min(ORIGINAL_BYTES)].to_vec()),
-                ..ErrorRecord::new(error.cause, error.what)
-            }),
-            OnBad::Fail => {
-                let what = format!(
-                    "record {} cannot be used in `{name}`, and on_bad = \"fail\": {}",
-                    seq + 1,
-                    error.what
-                );
-                return Err(StageError::new(ErrorClass::Permanent, ErrorKind::User, what));
+        for (operator, error) in self.failed.drain(..) {
+            let Operator { name, on_bad, counts } = &mut self.operators[operator];
+            counts.failed += 1;
+            let what = format!("{}line {}: {}", self.input, seen.line + 1, error.what);
+            match on_bad {
+                OnBad::Skip => cx.dropped("skip", 1),
+                OnBad::DeadLetter => cx.dead(ErrorRecord {
+                    stage: cx.home().id,
+                    stage_name: name.clone(),
+                    source: meta.source,
+                    seq: seen.line,
+                    original: Original::Bytes(seen.record.text().as_bytes().to_vec()),
+                    ..ErrorRecord::new(error.cause, what)
+                }),
+                OnBad::Fail => {
+                    let what = format!("`{name}` at {what} (on_bad = \"fail\")");
+                    let (class, kind) = (ErrorClass::Permanent, ErrorKind::User);
+                    return Err(StageError::new(class, kind, what));
+                }
             }
         }
         Ok(())
     }
 }
 
-fn push(shape: &mut Shape, record: RecordRef<'_>, out: &mut Fragments) -> Result<(), RowError> {
-    // The key is a part of the record or of a template; both are far below the record's limit.
-    if !out.fits(2 * record.text().len() + 4096) {
-        return Err(RowError::new(DeadCause::Oversize, "the batch has no room for the record"));
-    }
-    shape.push(record, out)
+#[cold]
+fn full() -> RowError {
+    RowError::new(DeadCause::Oversize, "the batch has no room for the record")
 }
 
-/// A line as a record with the field `line`.
-fn line(bytes: &[u8], out: &mut RecordColumn) -> Result<(), RowError> {
-    let text = std::str::from_utf8(bytes).map_err(|e| {
-        RowError::poison(format!("byte {}: the line is not UTF-8", e.valid_up_to() + 1))
-    })?;
-    out.push_with(|record| {
-        record.str("line", text);
-        Ok(())
-    })
+impl Work {
+    fn apply(
+        &mut self,
+        from: &RecordColumn,
+        to: &mut RecordColumn,
+        mut failed: impl FnMut(RowError),
+    ) {
+        for record in from.iter() {
+            let done = match self {
+                Self::Filter(filter) => match filter.passes(record) {
+                    Ok(true) if !to.push(record) => Err(full()),
+                    passed => passed.map(drop),
+                },
+                Self::Edit(editor) => editor.apply(record, to),
+                Self::Jq(jq) => jq.apply(record, to).map(drop),
+            };
+            if let Err(e) = done {
+                failed(e);
+            }
+        }
+    }
 }
 
 impl Stage for Read {
-    type In = ByteColumn;
+    type In = Records;
     type Out = Fragments;
 
     fn on_batch(
         &mut self,
-        input: &mut Batch<ByteColumn>,
+        input: &mut Batch<Records>,
         out: &mut Out<'_, Fragments>,
         cx: &mut StageCx<'_>,
     ) -> Result<Step, StageError> {
@@ -188,17 +187,15 @@ impl Stage for Read {
         self.kept.clear();
         let made = out.batch();
         for row in 0..rows {
-            let bytes = input.col.row(row);
-            match self.record(bytes, &mut made.col) {
-                Fate::Kept => self.kept.push(row as u32),
-                Fate::Filtered => {}
-                Fate::Failed(operator, e) => {
-                    self.failed(operator, e, (bytes, row, &input.meta), cx)?;
-                }
+            let seen = input.col.row(row);
+            self.record(row as u32, seen, &mut made.col);
+            if !self.failed.is_empty() {
+                self.judge(seen, &input.meta, cx)?;
             }
         }
-        let gaps = self.kept.len() < rows;
-        made.meta.select(&input.meta, gaps.then(|| std::mem::take(&mut self.kept)));
+        let same =
+            self.kept.len() == rows && self.kept.last().is_none_or(|l| *l as usize == rows - 1);
+        made.meta.select(&input.meta, (!same).then(|| std::mem::take(&mut self.kept)));
         // A batch out is a batch in: its numbers are those of its rows.
         out.seal();
         Ok(Step::Done)

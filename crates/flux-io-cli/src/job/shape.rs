@@ -76,11 +76,12 @@ impl Shape {
     pub(crate) fn push(
         &mut self,
         record: RecordRef<'_>,
+        line: u64,
         out: &mut Fragments,
     ) -> Result<(), RowError> {
         let time = self.time.as_ref().map_or(Ok(0), |path| time_of(record, path))?;
         let Some(keyed) = &self.keyed else {
-            out.push(record.text().as_bytes(), None, Traits { time, ..Traits::default() });
+            out.push(record.text().as_bytes(), None, Traits { time, line, ..Traits::default() });
             return Ok(());
         };
         self.variable.clear();
@@ -89,7 +90,7 @@ impl Shape {
         self.key.clear();
         let has_key = keyed.key(record, &mut self.key)?;
         let key = has_key.then_some(self.key.as_bytes());
-        out.push(record.text().as_bytes(), key, Traits { time, var, bound, id });
+        out.push(record.text().as_bytes(), key, Traits { time, var, bound, id, line });
         Ok(())
     }
 }

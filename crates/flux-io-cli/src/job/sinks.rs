@@ -2,10 +2,11 @@
 
 use super::dead::DeadLetters;
 use super::deliver::{Ports, RouteTo};
+use super::kept::Bytes;
 use super::{Settings, is_result};
-use crate::config::{Pipeline as File, Sink, SinkKind, Takes};
+use crate::config::{self, Pipeline as File, Sink, SinkKind, Takes};
 use flux_io::connect::lines;
-use flux_io::connect::output::{FileSink, WriterSink};
+use flux_io::connect::output::{Compression, FileSink, WriterSink};
 use flux_io::core::{Batch, ByteColumn, ErrorRecord, IoCx, StageError};
 use flux_io::flow::{Flow, Pipeline, Raw};
 use flux_io::record::Filter;
@@ -16,6 +17,7 @@ use std::path::PathBuf;
 pub(super) struct End {
     name: String,
     to: To,
+    packed: Compression,
 }
 
 #[derive(Clone, Debug)]
@@ -23,6 +25,8 @@ enum To {
     File(PathBuf),
     Stdout,
     Null,
+    /// Lines kept in memory.
+    Kept(Bytes),
 }
 
 impl To {
@@ -32,6 +36,18 @@ impl To {
             (SinkKind::Stdout, _) => Self::Stdout,
             (SinkKind::File | SinkKind::Null, _) => Self::Null,
         }
+    }
+}
+
+/// How a sink's output is compressed; `auto` goes by the name's end.
+fn packed(sink: &Sink) -> Compression {
+    let ends = |end: &str| sink.path.as_ref().is_some_and(|path| path.value.ends_with(end));
+    match sink.compression {
+        config::Compression::Gzip => Compression::Gzip,
+        config::Compression::Zstd => Compression::Zstd,
+        config::Compression::Auto if ends(".gz") => Compression::Gzip,
+        config::Compression::Auto if ends(".zst") => Compression::Zstd,
+        config::Compression::Auto | config::Compression::None => Compression::None,
     }
 }
 
@@ -45,9 +61,12 @@ impl End {
         let name = stage_name(&self.name);
         // The draft remembers the end; nothing is done with the value.
         drop(match self.to {
-            To::File(path) => flow.sink(&name, lines::create(path).overwrite(true)),
-            To::Stdout => flow.sink(&name, lines::stdout()),
+            To::File(path) => {
+                flow.sink(&name, lines::create(path).overwrite(true).compression(self.packed))
+            }
+            To::Stdout => flow.sink(&name, lines::stdout().compression(self.packed)),
             To::Null => flow.discard(&name),
+            To::Kept(bytes) => flow.sink(&name, lines::writer("memory", bytes)),
         });
     }
 }
@@ -59,7 +78,11 @@ pub(super) fn ports(file: &File, settings: &Settings) -> Result<(Ports, Vec<End>
     let mut port_of = |sink: &Sink| {
         let known = ends.iter().position(|end| end.name == sink.name.value);
         known.unwrap_or_else(|| {
-            ends.push(End { name: sink.name.value.clone(), to: To::of(sink) });
+            ends.push(End {
+                name: sink.name.value.clone(),
+                to: if settings.kept.is_some() { To::Null } else { To::of(sink) },
+                packed: packed(sink),
+            });
             ends.len() - 1
         })
     };
@@ -75,8 +98,12 @@ pub(super) fn ports(file: &File, settings: &Settings) -> Result<(Ports, Vec<End>
             ports.takes.push((*class, port_of(sink)));
         }
     }
-    if let Some(path) = &settings.ledger {
-        ends.push(End { name: "--ledger".to_owned(), to: To::File(path.clone()) });
+    let ledger = match (&settings.kept, &settings.ledger) {
+        (Some(kept), _) => Some(To::Kept(kept.fates.clone())),
+        (None, path) => path.clone().map(To::File),
+    };
+    if let Some(to) = ledger {
+        ends.push(End { name: "--ledger".to_owned(), to, packed: Compression::None });
         ports.ledger = Some(ends.len() - 1);
     }
     Ok((ports, ends))
@@ -86,20 +113,28 @@ pub(super) fn ports(file: &File, settings: &Settings) -> Result<(Ports, Vec<End>
 pub(super) fn dead_letters(
     pipeline: Pipeline<'static>,
     file: &File,
-    _settings: &Settings,
+    settings: &Settings,
 ) -> Pipeline<'static> {
+    let sources = file.sources.iter().map(|s| s.name.value.clone()).collect();
+    let encode = DeadLetters { sources };
+    if let Some(kept) = &settings.kept {
+        let sink = WriterSink::new("memory", kept.letters.clone(), encode);
+        return pipeline.dead_letters("kept.dead_letters", sink);
+    }
     let Some(sink) = file.sinks.iter().find(|s| s.takes.contains(&Takes::DeadLetters)) else {
         return pipeline;
     };
     let name = stage_name(&sink.name.value);
-    let sources = file.sources.iter().map(|s| s.name.value.clone()).collect();
-    let encode = DeadLetters { sources };
     match To::of(sink) {
-        To::File(path) => pipeline.dead_letters(&name, FileSink::new(path, encode).overwrite(true)),
-        To::Stdout => {
-            pipeline.dead_letters(&name, WriterSink::new("stdout", std::io::stdout(), encode))
-        }
-        To::Null => pipeline.dead_letters(&name, Nowhere),
+        To::File(path) => pipeline.dead_letters(
+            &name,
+            FileSink::new(path, encode).overwrite(true).compression(packed(sink)),
+        ),
+        To::Stdout => pipeline.dead_letters(
+            &name,
+            WriterSink::new("stdout", std::io::stdout(), encode).compression(packed(sink)),
+        ),
+        To::Null | To::Kept(_) => pipeline.dead_letters(&name, Nowhere),
     }
 }
 

@@ -178,8 +178,8 @@ impl EdgesHead {
         }
         // While an input waits at a barrier the rows before it are due on the others, also where
         // the node would rather have the rows behind it first (L-3).
-        let due = || !mutant!(BarrierStarves) && self.units.iter().any(|u| u.at_barrier > 0);
-        if !(accepts(e.port) || due() || follows_time && self.holds_back(e.unit)) {
+        let aligning = !mutant!(BarrierStarves) && self.units.iter().any(|u| u.at_barrier > 0);
+        if !(accepts(e.port) || aligning || follows_time && self.holds_back(e.unit)) {
             return false;
         }
         let u = &self.units[e.unit];
@@ -333,7 +333,11 @@ impl EdgesHead {
     }
 
     fn advance(&mut self) {
-        if let Promise::Until(w) = self.minimum(None)
+        let promise = match self.minimum(None) {
+            Promise::Free => self.idle_minimum(),
+            counts => counts,
+        };
+        if let Promise::Until(w) = promise
             && self.watermark.is_none_or(|o| w > o)
         {
             self.watermark = Some(w);
@@ -350,6 +354,12 @@ impl EdgesHead {
             (Some(_), Promise::Free) => true,
             _ => false,
         }
+    }
+
+    /// What idle inputs promise together while no other counts: time goes on in them (L-4).
+    fn idle_minimum(&self) -> Promise {
+        let idle = self.units.iter().filter(|u| u.idle && !u.quarantined && u.live > 0);
+        idle.filter_map(|u| u.watermark).min().map_or(Promise::Free, Promise::Until)
     }
 
     /// What the inputs that count promise together, `except` one.

@@ -7,7 +7,6 @@ use super::guard::{give_up, guarded};
 use super::held::{Charge, Held, Origin, put, take};
 use super::leftover::lifted;
 use super::strategy::{By, Join, JoinStrategy, Joined};
-use crate::drive::panic_text;
 use flux_io_core::{
     AnyBatch, Moment, Node, OnError, Out, Outbox, StageCx, StageError, Step, Timestamp,
 };
@@ -198,7 +197,7 @@ impl<T: Send + 'static> Correlate<T> {
                         self.charge.shrink::<T>(1);
                         if let Some((row, at)) = parts.rows[port].take().zip(parts.at[port].take())
                         {
-                            give_up(Held { row, at }, &panic_text(panic.as_ref()), self.on, cx)?;
+                            give_up(Held { row, at }, panic.as_ref(), self.on, cx)?;
                         }
                         false
                     }

@@ -1,10 +1,9 @@
 //! Calls of user code about one row: a panic costs that row, and is told of it.
 
 use super::held::{Held, Origin};
-use crate::drive::panic_text;
-use flux_io_core::{
-    DeadCause, ErrorClass, ErrorKind, ErrorRecord, GiveUp, OnError, Original, StageCx, StageError,
-};
+use crate::drive::{Failed, panic_text};
+use flux_io_core::{DeadCause, Meta, OnError, Original, RowError, Seq, StageCx, StageError};
+use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// What `f` says of a row; `None` when it panicked and the row went the way of `on`.
@@ -17,36 +16,23 @@ pub(super) fn guarded<T: Send + 'static, R>(
     match catch_unwind(AssertUnwindSafe(|| f(&held.row, &held.at))) {
         Ok(r) => Ok(Some((held, r))),
         Err(panic) => {
-            give_up(held, &panic_text(panic.as_ref()), on, cx)?;
+            give_up(held, panic.as_ref(), on, cx)?;
             Ok(None)
         }
     }
 }
 
-/// A row on which user code panicked.
+/// A row on which user code panicked goes where the policy says.
 pub(super) fn give_up<T: Send + 'static>(
     held: Held<T>,
-    what: &str,
+    panic: &(dyn Any + Send),
     on: OnError,
     cx: &mut StageCx<'_>,
 ) -> Result<(), StageError> {
-    let Held { row, at } = held;
-    match on.finally() {
-        GiveUp::Fail => {
-            let name = &cx.home().name;
-            let what =
-                format!("stage `{name}` panicked at row {} of {}: {what}", at.seq, at.source);
-            return Err(StageError::new(ErrorClass::Permanent, ErrorKind::Panicked, what));
-        }
-        GiveUp::Skip => cx.dropped("skip", 1),
-        GiveUp::DeadLetter => cx.dead(ErrorRecord {
-            stage: cx.home().id,
-            source: at.source,
-            seq: at.seq,
-            context: at.context,
-            original: Original::value(row),
-            ..ErrorRecord::new(DeadCause::Panicked, what)
-        }),
-    }
-    Ok(())
+    let Held { row, at: Origin { source, seq, context, .. } } = held;
+    let meta = Meta { source, seq: Seq::Run(seq), context, ..Meta::default() };
+    let name = cx.home().name.clone();
+    let failed = Failed { part: "stage", name: &name, meta: &meta, row: 0, attempts: 1 };
+    let error = RowError::new(DeadCause::Panicked, panic_text(panic));
+    failed.go(on, error, Original::value(row), cx)
 }

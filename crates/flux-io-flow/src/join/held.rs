@@ -1,6 +1,7 @@
 //! Rows that a join holds: where they came from, what bounds them, how they are saved, and how they
 //! go out again with their metadata.
 
+use crate::codec::Codec;
 use flux_io_core::{
     Batch, Context, ErrorClass, ErrorKind, Meta, Out, Reservation, Seq, SourceId, StageCx,
     StageError, Timestamp, Uniform,
@@ -11,15 +12,6 @@ use std::time::Duration;
 
 /// Rows that a join holds of an input unless it is told otherwise: those of a full default edge.
 pub const HELD_ROWS: usize = flux_io_core::DEFAULT_CAPACITY * flux_io_core::DEFAULT_ROWS;
-
-type Save<T> = dyn Fn(&T, &mut Vec<u8>) + Send + Sync;
-type Load<T> = dyn Fn(&[u8]) -> Result<T, StageError> + Send + Sync;
-
-/// Turns rows into bytes and back.
-struct Codec<T> {
-    save: Box<Save<T>>,
-    load: Box<Load<T>>,
-}
 
 /// What a join may hold of one input, and how.
 ///
@@ -51,6 +43,10 @@ impl<T> Hold<T> {
         Self { rows: rows.max(1), ..Self::default() }
     }
 
+    pub(super) const fn has_codec(&self) -> bool {
+        self.codec.is_some()
+    }
+
     /// How long, by the engine's clock, a join that is full waits for what it misses before it goes
     /// on without it. Without one it waits for as long as its inputs live. It makes the stage
     /// schedule-dependent.
@@ -60,15 +56,16 @@ impl<T> Hold<T> {
         self
     }
 
-    /// How held rows are written into a checkpoint and read back. Without it a checkpoint that
+    /// How held rows are written into a checkpoint and read back: `save` appends a row to the bytes,
+    /// `load` answers `None` when the bytes are no row. Called at checkpoints only. Without it a checkpoint that
     /// finds rows held is given up, with the stage's name; the run goes on.
     #[must_use]
     pub fn durable(
         mut self,
-        save: impl Fn(&T, &mut Vec<u8>) + Send + Sync + 'static,
-        load: impl Fn(&[u8]) -> Result<T, StageError> + Send + Sync + 'static,
+        save: impl Fn(&T, &mut Vec<u8>) + Send + 'static,
+        load: impl Fn(&[u8]) -> Option<T> + Send + 'static,
     ) -> Self {
-        self.codec = Some(Codec { save: Box::new(save), load: Box::new(load) });
+        self.codec = Some(Codec::new(save, load));
         self
     }
 }
@@ -233,12 +230,7 @@ impl<'a> Writer<'a> {
         self.number(u64::from(at.source.0));
         self.number(at.seq);
         self.time(at.time);
-        let place = self.0.len();
-        self.number(0);
-        (codec.save)(row, self.0);
-        let len = (self.0.len() - place - 8) as u64;
-        self.0[place..place + 8].copy_from_slice(&len.to_le_bytes());
-        Ok(())
+        codec.save(row, self.0)
     }
 }
 
@@ -287,8 +279,7 @@ impl<'a> Reader<'a> {
         };
         let source = SourceId(u32::try_from(self.number()?).map_err(|_| torn())?);
         let (seq, time) = (self.number()?, self.time()?);
-        let len = self.count()?;
-        let row = (codec.load)(self.bytes(len)?)?;
+        let row = codec.load(&mut self.0)?;
         Ok(Held { row, at: Origin { source, seq, time, context: None } })
     }
 

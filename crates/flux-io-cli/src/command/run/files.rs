@@ -3,14 +3,16 @@
 
 use crate::config::{Code, Located, Problem, SinkKind};
 use crate::console::{Exit, Failure};
+use crate::job::is_pattern;
 use crate::load::Loaded;
 use std::fs;
 use std::path::Path;
 
-/// Every input is there, and every output's directory, made if need be.
-pub(super) fn check(loaded: &Loaded) -> Result<(), Failure> {
+/// Every input is there, where `inputs` are read, and every output's directory, made if need be.
+pub(super) fn check(loaded: &Loaded, inputs: bool) -> Result<(), Failure> {
     let mut problems = Vec::new();
-    for path in loaded.file.sources.iter().filter_map(|s| s.path.as_ref()) {
+    let sources = loaded.file.sources.iter().filter(|_| inputs);
+    for path in sources.filter_map(|s| s.path.as_ref()) {
         problems.extend(input(path));
     }
     if problems.is_empty() {
@@ -24,7 +26,11 @@ pub(super) fn check(loaded: &Loaded) -> Result<(), Failure> {
     Err(Failure::Problems(loaded.problems(problems), Exit::Failed))
 }
 
+/// What a pattern fits is found out by the run, which says so when it is nothing.
 fn input(path: &Located<String>) -> Option<Problem> {
+    if is_pattern(&path.value) {
+        return None;
+    }
     let (why, fix) = match fs::metadata(&path.value) {
         Ok(meta) if meta.is_dir() => {
             ("it is a directory".to_owned(), "name its files, for example with `/*.ndjson`")

@@ -30,7 +30,7 @@ pub(super) struct Progress {
 /// What is looked at.
 struct Watched {
     handle: RunHandle,
-    readers: Vec<String>,
+    sources: Vec<String>,
     accumulator: Option<String>,
 }
 
@@ -43,7 +43,7 @@ impl Progress {
         }
         let watched = Watched {
             handle: handle.clone(),
-            readers: job.readers.clone(),
+            sources: job.sources.iter().map(|s| s.name.clone()).collect(),
             accumulator: job.accumulator.clone(),
         };
         let until = Arc::clone(&over);
@@ -86,10 +86,10 @@ impl Watched {
 
     fn picture(&self, took: Duration, voice: Voice) {
         let read: u64 = self
-            .readers
+            .sources
             .iter()
             .filter_map(|name| self.handle.inspect(name))
-            .map(|state| state.counts.rows_in)
+            .map(|state| state.counts.rows_out)
             .sum();
         let held = self.accumulator.as_ref().and_then(|name| self.handle.inspect(name));
         let results = held.as_ref().map_or(0, |state| state.counts.rows_out);

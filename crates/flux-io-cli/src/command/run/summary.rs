@@ -2,11 +2,12 @@
 
 use super::{grouped, rate};
 use crate::config::{Sink, SinkKind};
-use crate::job::Tally;
+use crate::job::{Reading, Tally};
 use crate::json::Object;
 use flux_io::core::{Class, DropCause, Ended, Ledger, RunReport};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 /// Lists of missing variables that are shown; the ledger file has all.
@@ -18,7 +19,7 @@ pub(super) struct Summary<'a> {
     pub(super) name: &'a str,
     pub(super) report: &'a RunReport,
     pub(super) tally: &'a Tally,
-    pub(super) readers: &'a [String],
+    pub(super) sources: &'a [Reading],
     pub(super) accumulator: Option<&'a str>,
     pub(super) took: Duration,
     /// Most bytes of the budget held at once.
@@ -31,9 +32,12 @@ pub(super) struct Summary<'a> {
 impl Summary<'_> {
     /// Records that came in, those that could not be read included.
     fn records(&self) -> u64 {
-        let sources = self.readers.iter().filter_map(|name| name.strip_suffix(".read"));
-        let states = sources.filter_map(|name| self.report.stage(name));
-        states.map(|s| s.counts.rows_out + s.dead_letters + s.dropped.values().sum::<u64>()).sum()
+        let read = |source: &Reading| {
+            let state = self.report.stage(&source.name);
+            let whole = state.map_or(0, |s| s.counts.rows_out + s.dead_letters);
+            whole + source.skipped.load(Ordering::Relaxed)
+        };
+        self.sources.iter().map(read).sum()
     }
 
     fn ledger(&self) -> Ledger {
@@ -44,6 +48,10 @@ impl Summary<'_> {
         let mut all: BTreeMap<&'static str, u64> = BTreeMap::new();
         for (cause, n) in self.report.stages.iter().flat_map(|s| &s.dropped) {
             *all.entry(cause).or_default() += n;
+        }
+        let skipped: u64 = self.sources.iter().map(|s| s.skipped.load(Ordering::Relaxed)).sum();
+        if skipped > 0 {
+            *all.entry(DropCause::Skip.as_str()).or_default() += skipped;
         }
         all
     }

@@ -1,7 +1,7 @@
 //! A graph as a Mermaid flow chart, for documents and terminals that draw.
 
-use crate::explain::instances;
-use flux_io_core::{Graph, GraphEdge, Route, StageKind, StageNode};
+use super::{choice, lines};
+use flux_io_core::{Graph, GraphEdge, StageKind, StageNode};
 use std::fmt::Write;
 
 /// Draws a graph; stages are numbered by their place in the description.
@@ -30,15 +30,8 @@ const fn shape(kind: StageKind) -> (&'static str, &'static str) {
 }
 
 fn label(n: &StageNode) -> String {
-    match n.operators.as_slice() {
-        [] => escape(&n.name),
-        [one] => format!("{}<br/>{}", escape(&n.name), one.word),
-        all => {
-            let lines: Vec<_> =
-                all.iter().map(|o| format!("{} {}", o.word, escape(&o.name))).collect();
-            lines.join("<br/>")
-        }
-    }
+    let lines: Vec<_> = lines(n).iter().map(|l| escape(l)).collect();
+    lines.join("<br/>")
 }
 
 /// Quotes and angle brackets would end the label or be read as markup.
@@ -47,10 +40,5 @@ fn escape(text: &str) -> String {
 }
 
 fn arrow(g: &Graph, e: &GraphEdge) -> String {
-    let to = g.nodes.get(e.to.0).map_or_else(String::new, |n| instances(n.parallelism));
-    match e.channel.route {
-        Route::Hash => format!("-->|by key: {to}|"),
-        Route::RoundRobin => format!("-->|in turn: {to}|"),
-        Route::Forward => "-->".to_owned(),
-    }
+    choice(g, e).map_or_else(|| "-->".to_owned(), |how| format!("-->|{how}|"))
 }
