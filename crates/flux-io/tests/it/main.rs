@@ -11,4 +11,5 @@ mod faults;
 mod graphs;
 mod held;
 mod joining;
+mod models;
 mod parity;
