@@ -5,6 +5,7 @@
 //! notices a wake that came meanwhile.
 
 use crate::sync::{Arc, AtomicU8, Condvar, Mutex, Ordering, ROUNDS, give_way, lock, wait};
+use flux_io_core::Picker;
 use std::collections::VecDeque;
 use std::task::Wake;
 use std::time::Duration;
@@ -19,6 +20,18 @@ struct Queue {
     ids: VecDeque<usize>,
     live: usize,
     sleepers: usize,
+    picker: Picker,
+}
+
+impl Queue {
+    /// The next task, first in first out unless a scheduler chooses.
+    fn take(&mut self) -> Option<usize> {
+        if !self.picker.asks() || self.ids.is_empty() {
+            return self.ids.pop_front();
+        }
+        let at = self.picker.pick(self.ids.make_contiguous());
+        self.ids.remove(at)
+    }
 }
 
 #[derive(Default)]
@@ -37,6 +50,11 @@ pub(crate) enum Next {
 }
 
 impl Ready {
+    /// Lets `picker` choose from now on.
+    pub(crate) fn schedule(&self, picker: Picker) {
+        lock(&self.queue).picker = picker;
+    }
+
     /// All tasks are ready at first.
     pub(crate) fn begin(&self, tasks: usize) {
         let mut q = lock(&self.queue);
@@ -75,7 +93,7 @@ impl Ready {
     pub(crate) fn next(&self, due_in: impl Fn() -> Option<Duration>) -> Next {
         for _ in 0..ROUNDS {
             let mut q = lock(&self.queue);
-            if let Some(id) = q.ids.pop_front() {
+            if let Some(id) = q.take() {
                 return Next::Task(id);
             }
             if q.live == 0 {
@@ -86,7 +104,7 @@ impl Ready {
         }
         let mut q = lock(&self.queue);
         loop {
-            if let Some(id) = q.ids.pop_front() {
+            if let Some(id) = q.take() {
                 return Next::Task(id);
             }
             if q.live == 0 {

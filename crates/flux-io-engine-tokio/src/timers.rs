@@ -70,7 +70,7 @@ impl Timers {
     }
 
     fn fire(&self) {
-        let now = super::now().duration_since(self.start);
+        let now = crate::host::now().duration_since(self.start);
         let now = Moment(u64::try_from(now.as_nanos()).unwrap_or(u64::MAX));
         let mut due = Vec::new();
         let mut g = lock(&self.armed);

@@ -323,7 +323,7 @@ impl<'env, C: Column, K: Chain<C> + 'env> Flow<'env, C, K> {
         node.parallelism = parallelism.unwrap_or_default();
         let route = if node.scalable { Route::RoundRobin } else { Route::Forward };
         let make: MakeBody<'env> = Box::new(move |place| {
-            let (names, on) = operators(place.node);
+            let Operators { names, on } = operators(place);
             body(kernel, place, names, on)
         });
         let n = insert_named(&draft, node, make, at, route);
@@ -410,10 +410,7 @@ impl<'env, C: Column, K: 'env> Flow<'env, C, K> {
         let mut node = segment_node::<C>(&ops, Vec::new());
         node.kind = StageKind::Sink;
         node.buffer = in_buffer;
-        let make: MakeBody<'env> = Box::new(move |place| {
-            let (names, on) = operators(place.node);
-            Body::One(body(kernel, Operators { names, on }))
-        });
+        let make: MakeBody<'env> = Box::new(move |p| Body::One(body(kernel, operators(p))));
         insert_named(&draft, node, make, at, Route::Forward);
         draft
     }
@@ -422,9 +419,10 @@ impl<'env, C: Column, K: 'env> Flow<'env, C, K> {
 /// The parameter `state of NAME` of an operator whose state cannot be written.
 pub(crate) const NO_CODEC: &str = "no codec";
 
-/// The operators of a segment as they stand in the finished graph: their names and policies.
-fn operators(node: &StageNode) -> (Vec<String>, Vec<OnError>) {
-    node.operators.iter().map(|o| (o.name.clone(), o.on_error)).unzip()
+/// Names and policies as they stand in the finished graph.
+fn operators(place: &Place<'_>) -> Operators {
+    let (names, on) = place.node.operators.iter().map(|o| (o.name.clone(), o.on_error)).unzip();
+    Operators { names, on }
 }
 
 /// The data of a segment. A single operator is the stage itself.

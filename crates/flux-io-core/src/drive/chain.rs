@@ -2,6 +2,7 @@
 
 use super::link::{Input, Link};
 use super::tail::{Tail, send_one};
+use super::watch::Heart;
 use super::{Halt, Shared};
 use crate::batch::{AnyBatch, Batch};
 use crate::edge::Edge;
@@ -13,6 +14,7 @@ use crate::run::{RunFailure, TaskReport};
 use crate::stage::{Control, Outbox, Parcel, Removed};
 use crate::sync::Arc;
 use crate::time::Moment;
+use crate::watchdog::Doing;
 use std::task::{Context, Poll};
 
 /// What ended a wait.
@@ -45,6 +47,9 @@ pub(super) struct Chain<'env> {
     seen: u64,
     committed: Option<Epoch>,
     drain_by: Option<Moment>,
+    /// What it waits for when it waits, as a watchdog tells it.
+    pub(super) waits_for: Doing,
+    heart: Option<Heart>,
 }
 
 impl<'env> Chain<'env> {
@@ -54,7 +59,10 @@ impl<'env> Chain<'env> {
         tail: Tail<'env>,
         dead: Option<Edge>,
     ) -> Self {
+        let slot = run.handle.join();
         Self {
+            heart: run.watched.as_ref().map(|w| w.enter(slot)),
+            waits_for: Doing::Rows,
             run: Arc::clone(run),
             links,
             tail,
@@ -63,7 +71,7 @@ impl<'env> Chain<'env> {
             returned: None,
             finished: false,
             report: TaskReport::default(),
-            slot: run.handle.join(),
+            slot,
             buried: Vec::new(),
             broken: None,
             alarm: Alarm::new(&run.host),
@@ -74,6 +82,8 @@ impl<'env> Chain<'env> {
     }
 
     pub(super) fn start(&mut self) -> Result<(), Halt> {
+        // Time may have passed since the task was made (S7).
+        self.now = self.run.host.now();
         for l in &mut self.links {
             l.start(self.now, &self.run)?;
             self.run.handle.publish(&l.state);
@@ -86,11 +96,19 @@ impl<'env> Chain<'env> {
 
     /// Gives the first link something and moves everything as far as it goes.
     pub(super) async fn feed(&mut self, input: Input) -> Result<(), Halt> {
+        self.beat();
         match self.links.first_mut() {
             Some(first) => first.accept(input),
             None => self.pass(input).await?,
         }
         self.settle().await
+    }
+
+    /// A parcel has moved.
+    fn beat(&self) {
+        if let Some(h) = &self.heart {
+            h.beat();
+        }
     }
 
     /// A task without links: what comes in goes out.
@@ -145,6 +163,7 @@ impl<'env> Chain<'env> {
                     _ => None,
                 };
                 let spare = self.tail.deliver(port, p, &self.run, self.slot, &mut self.now).await?;
+                self.beat();
                 self.passed(control);
                 if let (Some(b), Some(l)) = (spare, self.links.last_mut()) {
                     l.outs[port].recycle(b);
@@ -331,7 +350,17 @@ impl<'env> Chain<'env> {
             }
             Poll::Pending => {}
         }
-        if let Some(at) = self.next_deadline() {
+        let deadline = self.next_deadline();
+        if let Some(h) = &self.heart {
+            let held = self.links.iter().any(|l| l.hold.is_some());
+            let doing = match self.waits_for {
+                _ if self.has_calls() => Doing::Calls,
+                _ if held => Doing::Time,
+                other => other,
+            };
+            h.waits(doing, deadline);
+        }
+        if let Some(at) = deadline {
             if self.run.host.now() >= at {
                 return Poll::Ready(Woke::Timer);
             }

@@ -13,6 +13,8 @@ use crate::mutant;
 use crate::run::{Phase, RunFailure, StageState, TaskReport};
 use crate::stage::{Control, Removed};
 use crate::sync::Arc;
+use crate::time::Moment;
+use crate::watchdog::Doing;
 use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
@@ -62,12 +64,12 @@ impl TaskBody<'_> {
 /// Once a turn: yields, looks at the clock and at the handle.
 async fn turn(n: &mut u32, chain: &mut Chain<'_>) -> Result<(), Halt> {
     *n = n.wrapping_add(1);
-    if n.is_multiple_of(TURNS_PER_CLOCK) {
-        chain.now = chain.run.host.now();
-    }
     if n.is_multiple_of(TURNS_PER_YIELD) {
         yield_now().await;
         chain.publish();
+    }
+    if n.is_multiple_of(TURNS_PER_CLOCK) {
+        chain.now = chain.run.host.now();
     }
     if chain.called() {
         chain.serve().await?;
@@ -215,6 +217,7 @@ async fn drive_source(s: &mut SourceHead<'_>, chain: &mut Chain<'_>) -> Result<(
         recover(&mut chain.tail, &run, slot).await?;
     }
     chain.run.handle.publish(&s.state);
+    chain.waits_for = Doing::Outside;
     restore(s, chain)?;
     let io = io_of(&chain.run);
     let mut n = 0;
@@ -412,6 +415,14 @@ async fn answer(s: &mut SourceHead<'_>, chain: &mut Chain<'_>, e: StageError) ->
     s.state.retries += 1;
     let at = chain.run.host.now().plus(wait);
     chain.idle().await?;
+    chain.waits_for = Doing::Time;
+    let paused = pause(chain, at).await;
+    chain.waits_for = Doing::Outside;
+    paused
+}
+
+/// Waits until a moment, or until the run is drained.
+async fn pause(chain: &mut Chain<'_>, at: Moment) -> Result<(), Halt> {
     let mut sleep = crate::host::Sleep::until(&chain.run.host, at);
     loop {
         let woke =

@@ -3,20 +3,6 @@
 use super::Found;
 use flux_io_core::{GiveUp, Graph, StageKind, StageNode};
 
-/// P020.
-pub(super) fn ports(g: &Graph, found: &mut Found) {
-    for (i, n) in g.nodes.iter().enumerate() {
-        if n.kind == StageKind::Merge && n.ins.len() == 1 {
-            let what = format!("`{}` merges one flow", n.name);
-            found.at("P020", g.path_to(i), what, "join another flow to it, or leave it out");
-        }
-        if n.kind == StageKind::Branch && n.outs.is_empty() {
-            let what = format!("`{}` branches into no flow", n.name);
-            found.at("P020", g.path_to(i), what, "give it at least one output");
-        }
-    }
-}
-
 /// Words that pair rows by their place.
 fn by_place(n: &StageNode) -> bool {
     let word = |w: &str| n.operators.iter().any(|o| o.word == w);

@@ -25,7 +25,7 @@ fn two() -> [Flow<SharedRows<Vec<u64>>>; 2] {
 
 /// A merge of one flow and a branch to none are refused, all at once and with the nearest fix.
 #[test]
-fn p020_joins_and_branches_have_partners() {
+fn p019_joins_and_branches_have_partners() {
     let p = Pipeline::new();
     let one = p.source("in", nothing::<Vec<u64>>());
     let _ = p.merge("m", one).discard("end");
@@ -34,8 +34,8 @@ fn p020_joins_and_branches_have_partners() {
     assert_eq!(
         faults(p.plan()),
         "2 faults in the plan\n  \
-         P020: `m` merges one flow (at in -> m); join another flow to it, or leave it out\n  \
-         P020: `r` branches into no flow (at other -> r); give it at least one output"
+         P019: the merge `m` has one input (at in -> m); join a second flow to it, or leave it out\n  \
+         P019: the branch `r` has no output (at other -> r); give it at least one output"
     );
 }
 

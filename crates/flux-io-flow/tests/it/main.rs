@@ -3,6 +3,7 @@
 
 mod branches;
 mod builder;
+mod catalogue;
 mod drawings;
 mod faults;
 mod graphs;
@@ -10,4 +11,6 @@ mod kernels;
 mod kit;
 mod marks;
 mod running;
+#[cfg(feature = "spec")]
+mod specs;
 mod stages;

@@ -6,10 +6,15 @@ mod branching;
 mod calls;
 mod composing;
 mod control;
+mod effects;
 mod extending;
 mod faults;
 mod graphs;
 mod held;
+mod hybrid;
+mod hybrid_laws;
 mod joining;
 mod models;
 mod parity;
+#[cfg(feature = "futures")]
+mod streams;
