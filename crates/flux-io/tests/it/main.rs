@@ -15,6 +15,7 @@ mod held;
 mod hybrid;
 mod hybrid_laws;
 mod joining;
+mod models;
 mod parity;
 #[cfg(feature = "futures")]
 mod streams;
