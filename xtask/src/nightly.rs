@@ -1,7 +1,7 @@
 //! `nightly`: the gate, then the runs too long for it, each with its amount written down.
 
 use crate::report::{self, Line, Outcome, Verdict};
-use crate::{bench, ci, test};
+use crate::{bench, checks, ci, test};
 
 /// One long run.
 enum Work {
@@ -12,11 +12,16 @@ enum Work {
     },
     /// The measurements with these arguments.
     Bench(&'static [&'static str]),
+    /// Ten checks of inputs are taken away; fixtures must notice.
+    Checks,
 }
 
 /// What runs after the gate, in order.
-const LONG_RUNS: &[(&str, Work)] =
-    &[("properties", Work::Heavy { cases: 200_000 }), ("bench", Work::Bench(&["--full"]))];
+const LONG_RUNS: &[(&str, Work)] = &[
+    ("properties", Work::Heavy { cases: 200_000 }),
+    ("checks", Work::Checks),
+    ("bench", Work::Bench(&["--full"])),
+];
 
 /// Runs the gate and every long run, then says how each ended.
 ///
@@ -28,6 +33,7 @@ pub(crate) fn run() -> Outcome {
     for (name, work) in LONG_RUNS {
         lines.push(report::timed(name, || match work {
             Work::Heavy { cases } => test::heavy_with_cases(Some(*cases)),
+            Work::Checks => checks::run(&[]),
             Work::Bench(args) => {
                 bench::run(&args.iter().map(|&arg| arg.to_owned()).collect::<Vec<_>>())
             }

@@ -16,6 +16,8 @@
 
 #[cfg(feature = "futures")]
 mod feed;
+#[cfg(all(test, flux_io_loom))]
+mod loom_tests;
 mod receive;
 #[cfg(feature = "futures")]
 mod run;

@@ -43,12 +43,12 @@ impl<S> Codec<S> {
 
     /// Takes one state from the front.
     pub(crate) fn load(&self, from: &mut &[u8]) -> Result<S, StageError> {
-        let short = || bad("a snapshot ends where the state of a `scan` should stand".to_owned());
+        let short = || bad("a snapshot ends where a state should stand".to_owned());
         let (length, rest) = from.split_first_chunk::<8>().ok_or_else(short)?;
         let length = usize::try_from(u64::from_le_bytes(*length)).map_err(|_| short())?;
         let (state, rest) = rest.split_at_checked(length).ok_or_else(short)?;
         *from = rest;
-        (self.load)(state).ok_or_else(|| bad(format!("{length} bytes are no state of this `scan`")))
+        (self.load)(state).ok_or_else(|| bad(format!("{length} bytes are no state of this stage")))
     }
 }
 

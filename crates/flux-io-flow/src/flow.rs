@@ -8,6 +8,7 @@ use crate::kernel::{
 };
 use crate::segment::Segment;
 use crate::stages::Pass;
+use crate::sync::{Arc, Mutex, lock};
 use flux_io_core::{
     Body, BufferPolicy, ChannelDescriptor, ChannelOrdering, Column, ColumnType, Erased, Hints,
     Node, OnError, Operator, Parallelism, Route, RowError, StageKind, StageNode, Validator,
@@ -16,7 +17,6 @@ use flux_io_core::{
 use std::fmt;
 use std::marker::PhantomData;
 use std::rc::Rc;
-use std::sync::{Arc, Mutex, PoisonError};
 
 /// A flow of rows: column `C` at a place in the graph, read by the open kernel `K`.
 ///
@@ -111,7 +111,7 @@ macro_rules! chain {
                 let ops = Operators { names, on };
                 let kernel = Mutex::new(self);
                 Body::Many(Arc::new(move |_instance| {
-                    let twin = kernel.lock().unwrap_or_else(PoisonError::into_inner).clone();
+                    let twin = lock(&kernel).clone();
                     let segment = Segment::<C, Self>::of(twin, ops.clone(), track);
                     Box::new(Erased(segment)) as Box<dyn Node + 'env>
                 }))
@@ -140,7 +140,7 @@ impl<'env, C: Column> Flow<'env, C, Raw> {
 
 impl<'env, C: Column, K> Flow<'env, C, K> {
     /// Adds an operator to the open segment.
-    fn operator<K2: Kernel<C> + Chain<C> + 'env>(
+    pub(crate) fn operator<K2: Kernel<C> + Chain<C> + 'env>(
         self,
         name: &str,
         word: &'static str,
@@ -151,9 +151,10 @@ impl<'env, C: Column, K> Flow<'env, C, K> {
 
     pub(crate) fn operator_of<K2: Kernel<C> + Chain<C> + 'env>(
         mut self,
-        op: OpDraft,
+        mut op: OpDraft,
         wrap: impl FnOnce(K) -> K2,
     ) -> Next<'env, C, K2> {
+        op.name = self.draft.borrow().named(&op.name);
         self.ops.push(op);
         let Self { draft, at, kernel, ops, in_buffer, column } = self;
         K2::Room::settle(Flow { draft, at, kernel: wrap(kernel), ops, in_buffer, column })
@@ -325,7 +326,7 @@ impl<'env, C: Column, K: Chain<C> + 'env> Flow<'env, C, K> {
             let Operators { names, on } = operators(place);
             body(kernel, place, names, on)
         });
-        let n = insert(&draft, node, make, at, route);
+        let n = insert_named(&draft, node, make, at, route);
         Flow::behind(draft, (n, 0))
     }
 
@@ -400,16 +401,17 @@ impl<'env, C: Column, K: 'env> Flow<'env, C, K> {
     /// Closes the open segment together with a last operator that gives no rows.
     pub(crate) fn finish(
         mut self,
-        op: OpDraft,
+        mut op: OpDraft,
         body: impl FnOnce(K, Operators) -> Box<dyn Node + 'env> + 'env,
     ) -> Shared<'env> {
+        op.name = self.draft.borrow().named(&op.name);
         self.ops.push(op);
         let Self { draft, at, kernel, ops, in_buffer, .. } = self;
         let mut node = segment_node::<C>(&ops, Vec::new());
         node.kind = StageKind::Sink;
         node.buffer = in_buffer;
         let make: MakeBody<'env> = Box::new(move |p| Body::One(body(kernel, operators(p))));
-        insert(&draft, node, make, at, Route::Forward);
+        insert_named(&draft, node, make, at, Route::Forward);
         draft
     }
 }
@@ -443,8 +445,20 @@ fn segment_node<C: Column>(ops: &[OpDraft], outs: Vec<ColumnType>) -> StageNode 
     node
 }
 
-/// Adds a stage with one input behind a port.
+/// Adds a stage with one input behind a port, called as it is inside the piece being described.
 pub(crate) fn insert<'env>(
+    draft: &Shared<'env>,
+    node: StageNode,
+    body: MakeBody<'env>,
+    from: (usize, usize),
+    route: Route,
+) -> usize {
+    let node = draft.borrow().within(node);
+    insert_named(draft, node, body, from, route)
+}
+
+/// Adds a stage with one input behind a port; its operators have been named before.
+fn insert_named<'env>(
     draft: &Shared<'env>,
     node: StageNode,
     body: MakeBody<'env>,

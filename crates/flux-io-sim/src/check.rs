@@ -1,7 +1,7 @@
 //! `simulate(make).seeds(n).check(oracle)`: the form in which a user's test asks for a simulation.
 
 use crate::choice::{Recorder, StreamError, stream_from_text};
-use crate::engine::{Bounds, SimRun, run};
+use crate::engine::{Bounds, Session, SimRun, run};
 use crate::explore::{Exhaustive, Explorer};
 use crate::failure::{Failure, FailureKind};
 use crate::fault::Faults;
@@ -315,7 +315,7 @@ impl<F> Simulation<F> {
         seed: u64,
         trace: Trace,
         oracle: &mut impl FnMut(&SimRun, T) -> Result<(), String>,
-        explorer: Option<&mut Explorer>,
+        mut explorer: Option<&mut Explorer>,
     ) -> Tried
     where
         F: FnMut(&mut Swarm) -> (ExecutionPlan<'static>, T),
@@ -328,9 +328,16 @@ impl<F> Simulation<F> {
             // Choices go on to the end.
             swarm.heal_at = u64::MAX;
         }
-        let (plan, collected) = (self.make)(&mut swarm);
         let strategy = self.strategy.unwrap_or_else(|| Strategy::of_seed(seed));
-        let run = run(plan, &swarm, strategy, seed, self.bounds, explorer);
+        let mut session = Session::new(strategy, seed);
+        let (run, collected) = loop {
+            let (plan, collected) = (self.make)(&mut swarm);
+            let lived = run(plan, &swarm, &mut session, self.bounds, explorer.as_deref_mut());
+            match lived {
+                Some(run) => break (run, collected),
+                None => swarm.next_life(),
+            }
+        };
         let fault = if let Some(s) = &run.stuck {
             Some((FailureKind::Stuck, s.clone()))
         } else if let Some(b) = run.broken.first() {

@@ -25,6 +25,8 @@ pub use flux_io_connect as connect;
 #[cfg(feature = "connect")]
 #[doc(no_inline)]
 pub use flux_io_connect::{sink, source};
+#[cfg(feature = "record")]
+pub use flux_io_record as record;
 
 pub use engine::RunError;
 

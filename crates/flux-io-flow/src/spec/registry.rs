@@ -12,9 +12,11 @@ use flux_io_core::{
     Graph, GraphEdge, IoCx, Operator, PlanFault, Sink, Source, SourceId, StageError, StageKind,
     StageNode,
 };
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::marker::PhantomData;
+use std::rc::Rc;
 
 /// A stage as the code of a part makes it.
 pub struct Part<'env> {
@@ -185,7 +187,8 @@ impl<'env> Registry<'env> {
         if !faults.is_empty() {
             return Err(PlanFaults(faults));
         }
-        Ok(Pipeline::of(Draft { graph, bodies, dead_letters, sources, ..Draft::default() }))
+        let draft = Draft { graph, bodies, dead_letters, sources, ..Draft::default() };
+        Ok(Pipeline::of(&Rc::new(RefCell::new(draft))))
     }
 
     fn stage(&self, spec: &StageSpec, id: SourceId, made: &mut Making<'env>) {

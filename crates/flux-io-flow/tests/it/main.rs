@@ -2,6 +2,7 @@
 //! and what is said about flows that cannot run.
 
 mod builder;
+mod catalogue;
 mod drawings;
 mod faults;
 mod graphs;

@@ -223,8 +223,9 @@ impl SnapshotStore for Store {
         lock(&self.0).insert((e.0, stage.to_owned()), bytes);
         Ok(())
     }
-    fn complete(&self, e: Epoch) {
+    fn complete(&self, e: Epoch) -> Result<(), StageError> {
         lock(&self.1).push(e.0);
+        Ok(())
     }
     fn get(&self, _: &str, _: u32) -> Option<Vec<u8>> {
         None

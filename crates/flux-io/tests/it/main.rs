@@ -2,11 +2,16 @@
 #![cfg(test)]
 
 mod accumulating;
+mod branching;
 mod calls;
 mod control;
 mod effects;
 mod extending;
 mod faults;
+mod graphs;
+mod hybrid;
+mod hybrid_laws;
+mod joining;
 mod parity;
 #[cfg(feature = "futures")]
 mod streams;

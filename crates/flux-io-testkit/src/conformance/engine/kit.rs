@@ -2,8 +2,8 @@
 
 use crate::doubles::Shelf;
 use flux_io_core::{
-    Batch, Engine, Epoch, ExecutionPlan, Out, RunOptions, RunReport, Stage, StageCx, StageError,
-    Step, Timestamp, hash_of,
+    Batch, Engine, Epoch, ExecutionPlan, Graph, Out, PlanFault, RunOptions, RunReport, Stage,
+    StageCx, StageError, Step, Timestamp, hash_of,
 };
 use std::fmt;
 
@@ -14,6 +14,9 @@ pub struct Workers<E>(pub E, pub u32);
 impl<E: Engine> Engine for Workers<E> {
     fn name(&self) -> &'static str {
         self.0.name()
+    }
+    fn accepts(&self, graph: &Graph, options: &RunOptions) -> Result<(), PlanFault> {
+        self.0.accepts(graph, options)
     }
     fn run_plan(&self, plan: ExecutionPlan<'static>, options: RunOptions) -> RunReport {
         self.0.run_plan(plan, options.workers(self.1))
