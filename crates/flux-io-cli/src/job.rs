@@ -5,8 +5,10 @@
 //! nothing outside.
 
 mod cap;
+mod csv;
 mod dead;
 mod deliver;
+mod fates;
 mod fragment;
 mod held;
 mod judged;
@@ -21,6 +23,7 @@ mod sources;
 mod tally;
 
 pub(crate) use cap::Cap;
+pub use fates::LedgerFile;
 pub(crate) use render::json_text;
 pub(crate) use sources::is_pattern;
 pub use tally::Tally;
@@ -38,7 +41,6 @@ use fragment::{FragmentKey, Fragments};
 use held::Assemble;
 use render::{Plain, Render, Results};
 use shape::Shape;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
@@ -48,7 +50,7 @@ pub struct Settings {
     /// Instances of the accumulator.
     pub workers: u32,
     /// The ledger file.
-    pub ledger: Option<PathBuf>,
+    pub ledger: Option<LedgerFile>,
 }
 
 /// A described job.
@@ -173,7 +175,8 @@ fn deliver<R: Render>(
     }
     let ins = vec![ColumnType::of::<R::Col>()];
     let outs = vec![ColumnType::of::<ByteColumn>(); sinks.len()];
-    let mut node = StageNode::new("deliver", StageKind::Branch, ins, outs);
+    let kind = if outs.len() > 1 { StageKind::Branch } else { StageKind::Transform };
+    let mut node = StageNode::new("deliver", kind, ins, outs);
     for route in &ports.routes {
         node.params.insert(format!("route {}", route.name), route.port.to_string());
     }
