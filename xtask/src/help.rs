@@ -20,6 +20,7 @@ cargo xtask <command>
   package                   what each crate would ship
   deny                      licences, bans and sources
   checks [--all] [--seed N] takes ten checks of inputs away, one by one: a fixture must notice
+  fuzz [--seconds N]        the readers under cargo-fuzz, seeded with the fixtures, N seconds each
   loom                      hand-synchronised pieces under every schedule
   shuttle                   the rayon engine and whole pipelines under many schedules
   bench [args]              measurements, in the bench/ workspace

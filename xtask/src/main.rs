@@ -13,6 +13,7 @@ mod doc;
 mod doors;
 mod examples;
 mod fmt;
+mod fuzz;
 mod help;
 mod layers;
 mod lint;
@@ -52,7 +53,7 @@ fn main() -> ExitCode {
 
 /// Runs one command with what stands after it on the command line.
 fn dispatch(command: &str, args: &[String]) -> Outcome {
-    let takes_args = matches!(command, "ci" | "rows" | "bench" | "checks");
+    let takes_args = matches!(command, "ci" | "rows" | "bench" | "checks" | "fuzz");
     if !takes_args && !args.is_empty() {
         return Err(format!("`{command}` takes no arguments, got `{}`", args.join(" ")));
     }
@@ -72,6 +73,7 @@ fn dispatch(command: &str, args: &[String]) -> Outcome {
         "loom" => schedules::loom(),
         "shuttle" => schedules::shuttle(),
         "bench" => bench::run(args),
+        "fuzz" => fuzz::run(args),
         "checks" => checks::run(args),
         "nightly" => nightly::run(),
         "help" | "-h" | "--help" => help::run(),

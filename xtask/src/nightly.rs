@@ -1,7 +1,7 @@
 //! `nightly`: the gate, then the runs too long for it, each with its amount written down.
 
 use crate::report::{self, Line, Outcome, Verdict};
-use crate::{bench, checks, ci, test};
+use crate::{bench, checks, ci, fuzz, test};
 
 /// One long run.
 enum Work {
@@ -14,12 +14,18 @@ enum Work {
     Bench(&'static [&'static str]),
     /// Ten checks of inputs are taken away; fixtures must notice.
     Checks,
+    /// Each reader is fuzzed for so many seconds.
+    Fuzz {
+        /// Seconds a target.
+        seconds: u32,
+    },
 }
 
 /// What runs after the gate, in order.
 const LONG_RUNS: &[(&str, Work)] = &[
     ("properties", Work::Heavy { cases: 200_000 }),
     ("checks", Work::Checks),
+    ("fuzz", Work::Fuzz { seconds: 300 }),
     ("bench", Work::Bench(&["--full"])),
 ];
 
@@ -34,6 +40,7 @@ pub(crate) fn run() -> Outcome {
         lines.push(report::timed(name, || match work {
             Work::Heavy { cases } => test::heavy_with_cases(Some(*cases)),
             Work::Checks => checks::run(&[]),
+            Work::Fuzz { seconds } => fuzz::all(*seconds),
             Work::Bench(args) => {
                 bench::run(&args.iter().map(|&arg| arg.to_owned()).collect::<Vec<_>>())
             }

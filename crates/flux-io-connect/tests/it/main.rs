@@ -34,5 +34,6 @@ mod positions;
 #[cfg(feature = "lines")]
 mod registry;
 mod sources;
+mod spoilt;
 #[cfg(feature = "zstd")]
 mod zstd;
