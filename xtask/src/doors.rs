@@ -69,7 +69,7 @@ fn collect(folder: &Path, files: &mut Vec<PathBuf>) -> Result<(), String> {
     for entry in fs::read_dir(folder).map_err(failed)? {
         let path = entry.map_err(failed)?.path();
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        if path.is_dir() && name != "tests" {
+        if path.is_dir() && !name.ends_with("tests") {
             collect(&path, files)?;
         } else if name.ends_with(".rs") && !name.ends_with("tests.rs") && name != DOOR {
             files.push(path);

@@ -1,7 +1,7 @@
 //! `nightly`: the gate, then the runs too long for it, each with its amount written down.
 
 use crate::report::{self, Line, Outcome, Verdict};
-use crate::{bench, checks, ci, fuzz, test};
+use crate::{bench, checks, ci, fuzz, schedules, test};
 
 /// One long run.
 enum Work {
@@ -9,6 +9,16 @@ enum Work {
     Heavy {
         /// Cases per property.
         cases: u32,
+    },
+    /// The loom models with at most this many preemptions.
+    Loom {
+        /// Preemptions of running threads.
+        preemptions: u32,
+    },
+    /// The shuttle scenarios.
+    Shuttle {
+        /// Schedules in all.
+        schedules: u32,
     },
     /// The measurements with these arguments.
     Bench(&'static [&'static str]),
@@ -24,6 +34,8 @@ enum Work {
 /// What runs after the gate, in order.
 const LONG_RUNS: &[(&str, Work)] = &[
     ("properties", Work::Heavy { cases: 200_000 }),
+    ("loom", Work::Loom { preemptions: 3 }),
+    ("shuttle", Work::Shuttle { schedules: 5_000_000 }),
     ("checks", Work::Checks),
     ("fuzz", Work::Fuzz { seconds: 300 }),
     ("bench", Work::Bench(&["--full"])),
@@ -39,6 +51,8 @@ pub(crate) fn run() -> Outcome {
     for (name, work) in LONG_RUNS {
         lines.push(report::timed(name, || match work {
             Work::Heavy { cases } => test::heavy_with_cases(Some(*cases)),
+            Work::Loom { preemptions } => schedules::loom_with(*preemptions),
+            Work::Shuttle { schedules: n } => schedules::shuttle_with(*n),
             Work::Checks => checks::run(&[]),
             Work::Fuzz { seconds } => fuzz::all(*seconds),
             Work::Bench(args) => {

@@ -89,12 +89,17 @@ pub(super) fn ports(g: &Graph, dead_letters: Option<usize>, found: &mut Found) {
     }
 }
 
-/// P019. A branch to one flow is none: which outputs there are may depend on what is configured.
-pub(super) fn merges(g: &Graph, found: &mut Found) {
-    let alone = |n: &StageNode| n.kind == StageKind::Merge && n.ins.len() == 1;
-    for (i, n) in g.nodes.iter().enumerate().filter(|(_, n)| alone(n)) {
-        let what = format!("the merge `{}` has one input", n.name);
-        found.at("P019", g.path_to(i), what, "join a second flow to it, or leave it out");
+/// P019.
+pub(super) fn joints(g: &Graph, found: &mut Found) {
+    for (i, n) in g.nodes.iter().enumerate() {
+        if n.kind == StageKind::Merge && n.ins.len() == 1 {
+            let what = format!("the merge `{}` has one input", n.name);
+            found.at("P019", g.path_to(i), what, "join a second flow to it, or leave it out");
+        }
+        if n.kind == StageKind::Branch && n.outs.is_empty() {
+            let what = format!("the branch `{}` has no output", n.name);
+            found.at("P019", g.path_to(i), what, "give it at least one output");
+        }
     }
 }
 

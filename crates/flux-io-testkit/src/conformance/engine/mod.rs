@@ -25,7 +25,7 @@ pub mod timers;
 pub mod virtual_time;
 pub mod watchdog;
 
-pub use kit::{KeyBy, OnBatch, Seen, Tape, Workers, by_row};
+pub use kit::{KeyBy, OnBatch, Seen, Split, Tape, Workers, Zip, by_row};
 
 use flux_io_core::Engine;
 
