@@ -1,7 +1,7 @@
 //! `nightly`: the gate, then the runs too long for it, each with its amount written down.
 
 use crate::report::{self, Line, Outcome, Verdict};
-use crate::{bench, checks, ci, schedules, test};
+use crate::{bench, checks, ci, fuzz, schedules, test};
 
 /// One long run.
 enum Work {
@@ -24,6 +24,11 @@ enum Work {
     Bench(&'static [&'static str]),
     /// Ten checks of inputs are taken away; fixtures must notice.
     Checks,
+    /// Each reader is fuzzed for so many seconds.
+    Fuzz {
+        /// Seconds a target.
+        seconds: u32,
+    },
 }
 
 /// What runs after the gate, in order.
@@ -32,6 +37,7 @@ const LONG_RUNS: &[(&str, Work)] = &[
     ("loom", Work::Loom { preemptions: 3 }),
     ("shuttle", Work::Shuttle { schedules: 5_000_000 }),
     ("checks", Work::Checks),
+    ("fuzz", Work::Fuzz { seconds: 300 }),
     ("bench", Work::Bench(&["--full"])),
 ];
 
@@ -48,6 +54,7 @@ pub(crate) fn run() -> Outcome {
             Work::Loom { preemptions } => schedules::loom_with(*preemptions),
             Work::Shuttle { schedules: n } => schedules::shuttle_with(*n),
             Work::Checks => checks::run(&[]),
+            Work::Fuzz { seconds } => fuzz::all(*seconds),
             Work::Bench(args) => {
                 bench::run(&args.iter().map(|&arg| arg.to_owned()).collect::<Vec<_>>())
             }
