@@ -1,7 +1,7 @@
 //! `nightly`: the gate, then the runs too long for it, each with its amount written down.
 
 use crate::report::{self, Line, Outcome, Verdict};
-use crate::{bench, ci, test};
+use crate::{bench, ci, mutants, test};
 
 /// One long run.
 enum Work {
@@ -10,13 +10,18 @@ enum Work {
         /// Cases per property.
         cases: u32,
     },
+    /// Every known fault against the unit tests.
+    Mutants,
     /// The measurements with these arguments.
     Bench(&'static [&'static str]),
 }
 
 /// What runs after the gate, in order.
-const LONG_RUNS: &[(&str, Work)] =
-    &[("properties", Work::Heavy { cases: 200_000 }), ("bench", Work::Bench(&["--full"]))];
+const LONG_RUNS: &[(&str, Work)] = &[
+    ("properties", Work::Heavy { cases: 200_000 }),
+    ("mutants", Work::Mutants),
+    ("bench", Work::Bench(&["--full"])),
+];
 
 /// Runs the gate and every long run, then says how each ended.
 ///
@@ -28,6 +33,7 @@ pub(crate) fn run() -> Outcome {
     for (name, work) in LONG_RUNS {
         lines.push(report::timed(name, || match work {
             Work::Heavy { cases } => test::heavy_with_cases(Some(*cases)),
+            Work::Mutants => mutants::survive(),
             Work::Bench(args) => {
                 bench::run(&args.iter().map(|&arg| arg.to_owned()).collect::<Vec<_>>())
             }
