@@ -6,9 +6,11 @@
 
 mod alone;
 mod bench;
+mod checks;
 mod ci;
 mod deny;
 mod doc;
+mod doors;
 mod examples;
 mod fmt;
 mod help;
@@ -21,6 +23,8 @@ mod package;
 mod process;
 mod report;
 mod rows;
+mod schedules;
+mod specs;
 mod test;
 
 use std::process::ExitCode;
@@ -53,7 +57,7 @@ fn main() -> ExitCode {
 
 /// Runs one command with what stands after it on the command line.
 fn dispatch(command: &str, args: &[String]) -> Outcome {
-    let takes_args = matches!(command, "ci" | "rows" | "bench");
+    let takes_args = matches!(command, "ci" | "rows" | "bench" | "checks");
     if !takes_args && !args.is_empty() {
         return Err(format!("`{command}` takes no arguments, got `{}`", args.join(" ")));
     }
@@ -61,6 +65,7 @@ fn dispatch(command: &str, args: &[String]) -> Outcome {
         "ci" => ci::run(args),
         "layers" => layers::run(),
         "rows" => rows::run(args),
+        "doors" => doors::run(),
         "fmt" => fmt::run(),
         "lint" => lint::run(),
         "alone" => alone::run(),
@@ -70,7 +75,11 @@ fn dispatch(command: &str, args: &[String]) -> Outcome {
         "mutants" => mutants::run(),
         "package" => package::run(),
         "deny" => deny::run(),
+        "loom" => schedules::loom(),
+        "shuttle" => schedules::shuttle(),
+        "specs" => specs::run(),
         "bench" => bench::run(args),
+        "checks" => checks::run(args),
         "nightly" => nightly::run(),
         "help" | "-h" | "--help" => help::run(),
         unknown => Err(format!("no such command: `{unknown}`; `cargo xtask help` lists them")),

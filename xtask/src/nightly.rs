@@ -1,7 +1,7 @@
 //! `nightly`: the gate, then the runs too long for it, each with its amount written down.
 
 use crate::report::{self, Line, Outcome, Verdict};
-use crate::{bench, ci, mutants, test};
+use crate::{bench, checks, ci, mutants, schedules, test};
 
 /// One long run.
 enum Work {
@@ -12,14 +12,29 @@ enum Work {
     },
     /// Every known fault against the unit tests.
     Mutants,
+    /// The loom models with at most this many preemptions.
+    Loom {
+        /// Preemptions of running threads.
+        preemptions: u32,
+    },
+    /// The shuttle scenarios.
+    Shuttle {
+        /// Schedules in all.
+        schedules: u32,
+    },
     /// The measurements with these arguments.
     Bench(&'static [&'static str]),
+    /// Ten checks of inputs are taken away; fixtures must notice.
+    Checks,
 }
 
 /// What runs after the gate, in order.
 const LONG_RUNS: &[(&str, Work)] = &[
     ("properties", Work::Heavy { cases: 200_000 }),
     ("mutants", Work::Mutants),
+    ("loom", Work::Loom { preemptions: 3 }),
+    ("shuttle", Work::Shuttle { schedules: 5_000_000 }),
+    ("checks", Work::Checks),
     ("bench", Work::Bench(&["--full"])),
 ];
 
@@ -34,6 +49,9 @@ pub(crate) fn run() -> Outcome {
         lines.push(report::timed(name, || match work {
             Work::Heavy { cases } => test::heavy_with_cases(Some(*cases)),
             Work::Mutants => mutants::survive(),
+            Work::Loom { preemptions } => schedules::loom_with(*preemptions),
+            Work::Shuttle { schedules: n } => schedules::shuttle_with(*n),
+            Work::Checks => checks::run(&[]),
             Work::Bench(args) => {
                 bench::run(&args.iter().map(|&arg| arg.to_owned()).collect::<Vec<_>>())
             }

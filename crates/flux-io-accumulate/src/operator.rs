@@ -31,7 +31,7 @@ use flux_io_core::{
     Moment, Out, Outcome, Stage, StageCx, StageError, StageId, Step, Timestamp,
 };
 use leave::Exit;
-use traits::Traits;
+use traits::{ALL, COUNT, MASK, Traits};
 
 pub use blueprint::Blueprint;
 use std::fmt;
@@ -171,29 +171,35 @@ impl<C: Column, KO: KeyOf<C>, A: Accumulate<C, Key = KO::Key>> Accumulator<C, KO
 
     /// What is known of an open key.
     fn seen(&self, slot: u32) -> Seen<'_> {
-        let mask = self.table.heads[slot as usize].mask;
+        let mask = self.mask(slot);
         match self.table.tails.get(slot as usize) {
-            Some(tail) if !self.traits.lean => Seen {
+            Some(tail) if self.traits.kept == ALL => Seen {
                 bits: tail.bits(mask),
                 vars: tail.vars,
                 fragments: tail.fragments,
                 bounds: tail.bounds(self.plan.need.bounds()),
             },
             _ => {
-                let n = mask.count_ones();
                 let bits = crate::set::Bits { first: mask, rest: &[] };
-                Seen { bits, vars: n, fragments: n, bounds: &[] }
+                let fragments = self.fragments(slot);
+                Seen { bits, vars: mask.count_ones(), fragments, bounds: &[] }
             }
         }
     }
 
     /// Fragments held of an open key.
     fn fragments(&self, slot: u32) -> u32 {
-        if self.traits.lean {
-            self.table.heads[slot as usize].mask.count_ones()
-        } else {
-            self.table.tails[slot as usize].fragments
+        match self.traits.kept {
+            MASK => self.table.heads[slot as usize].mask.count_ones(),
+            COUNT => u32::try_from(self.table.heads[slot as usize].mask).unwrap_or(u32::MAX),
+            _ => self.table.tails[slot as usize].fragments,
         }
+    }
+
+    /// The first word of an open key's set of variables.
+    fn mask(&self, slot: u32) -> u64 {
+        let mask = self.table.heads[slot as usize].mask;
+        if self.traits.kept == COUNT { u64::from(mask > 0) } else { mask }
     }
 
     /// Whether a stored deadline or place in a queue is of the slot's present life.

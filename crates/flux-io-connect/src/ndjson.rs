@@ -10,7 +10,7 @@ mod parse;
 pub use encode::JsonLines;
 pub use parse::{parse, parse_borrowed};
 
-use crate::lines::{Files, Lines, Reader, named_files, named_reader};
+use crate::lines::{self, Files, Found, Lines, Reader};
 use crate::output::{FileSink, PartsSink, WriterSink};
 use serde::Serialize;
 use std::io::{Read, Write};
@@ -26,12 +26,18 @@ pub fn file(path: impl Into<PathBuf>) -> Lines<Files> {
 
 /// The records of several files, one after the other, in this order.
 pub fn files<P: Into<PathBuf>>(paths: impl IntoIterator<Item = P>) -> Lines<Files> {
-    named_files("ndjson file", paths)
+    lines::files(paths).called("ndjson file")
+}
+
+/// The records of the files that fit a pattern, sorted by path. See [`Found::glob`].
+#[must_use]
+pub fn glob(pattern: &str) -> Lines<Found> {
+    lines::glob(pattern).called("ndjson files")
 }
 
 /// The records of anything that can be read; `name` is what messages call it.
 pub fn reader(name: impl Into<String>, raw: impl Read + Send + 'static) -> Lines<Reader> {
-    named_reader("ndjson reader", name, raw)
+    lines::reader(name, raw).called("ndjson reader")
 }
 
 /// The records of standard input.

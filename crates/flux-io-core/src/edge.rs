@@ -11,6 +11,9 @@
 //!    is woken at half empty or empty, not per slot.
 //! 6. A closed receiver makes sends succeed and discard, counted as undeliverable.
 
+#[cfg(all(test, flux_io_loom))]
+mod loom_tests;
+
 use crate::batch::AnyBatch;
 use crate::context::Cost;
 use crate::flow_control::{Admission, FlowControl, WhenFull};

@@ -306,18 +306,43 @@ impl Graph {
         edge.channel.buffer.or(stage).unwrap_or(self.buffer)
     }
 
+    /// Refuses the graph for `engine`, which has no reactor, when a connector needs one.
+    ///
+    /// # Errors
+    /// The first such connector, as fault P011.
+    pub fn without_reactor(&self, engine: &str) -> Result<(), PlanFault> {
+        let bound = |n: &StageNode| n.connector.as_ref().is_some_and(|c| c.needs_reactor);
+        let Some(at) = self.nodes.iter().position(bound) else { return Ok(()) };
+        Err(PlanFault {
+            code: "P011",
+            path: self.path_to(at),
+            what: format!(
+                "`{}` needs an engine with a reactor and `{engine}` has none",
+                self.nodes[at].name
+            ),
+            fix: "run the plan on the tokio engine, or on a hybrid that has it".into(),
+        })
+    }
+
     /// Records a choice.
     pub fn decide(&mut self, pass: &str, stage: &str, what: String, why: String) {
         self.decisions.push(Decision { pass: pass.into(), stage: stage.into(), what, why });
     }
 
-    /// One source-to-stage path by names, for messages; starts at a stage without inputs.
+    /// Names of a path that messages show: a plan of 10^5 stages has faults at all of them, perhaps.
+    const PATH_NAMES: usize = 16;
+
+    /// One source-to-stage path by names, for messages; starts at a stage without inputs. Of a long
+    /// one the last 16 names are given, behind `..`.
     #[must_use]
     pub fn path_to(&self, node: usize) -> Vec<String> {
         let mut path = Vec::new();
         let mut at = node;
-        while path.len() <= self.nodes.len() {
-            let Some(n) = self.nodes.get(at) else { break };
+        while let Some(n) = self.nodes.get(at).filter(|_| path.len() <= self.nodes.len()) {
+            if path.len() == Self::PATH_NAMES {
+                path.push("..".to_owned());
+                break;
+            }
             path.push(n.name.clone());
             match self.edges.iter().find(|e| e.to.0 == at) {
                 Some(e) => at = e.from.0,

@@ -1,6 +1,9 @@
 //! What an engine gives to the tasks it polls: time, timers, a place for blocking work, choices.
 //! Tasks themselves are plain futures and never spawn.
 
+#[cfg(all(test, flux_io_loom))]
+mod loom_tests;
+
 use crate::mutant;
 use crate::sync::{Arc, Mutex, lock};
 use crate::time::{Moment, Timestamp};

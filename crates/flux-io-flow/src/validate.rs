@@ -13,19 +13,29 @@
 //! | P009 | parallel instances of a stage that cannot be copied, or none at all |
 //! | P010 | an accumulator whose incomplete keys never leave |
 //! | P011 | a connector that needs an engine with a reactor (found by the engine) |
-//! | P012 | an empty name |
+//! | P012 | an empty name, or one with a control character |
 //! | P013 | an option behind a stage that does not have it (found by the builder) |
 //! | P014 | flows of two pipelines are joined (found by the builder) |
 //! | P015 | a second sink for dead letters (found by the builder) |
 //! | P016 | the policy of a keyed stage has a fault (found by its description) |
 //! | P017 | a retry that never tries |
+//! | P018 | two edges at one port |
+//! | P019 | a merge of one flow, a branch to none |
+//! | P021 | branches of one flow that meet again by place, although one may drop, add or hold rows |
+//! | P030 | a scheduler on an engine that has its own (found by the engine) |
+//! | P031 | a block of a dataflow network that no stage has (found by the engine) |
 
+mod branches;
 mod shape;
 mod values;
 
+pub(crate) use branches::may_starve;
+
+use flux_io_core::skip::skips;
 use flux_io_core::{Graph, PlanFault};
 use std::error::Error;
 use std::fmt;
+use std::panic::Location;
 
 /// All faults of a description, never none.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,7 +56,18 @@ impl Error for PlanFaults {}
 struct Found(Vec<PlanFault>);
 
 impl Found {
+    #[track_caller]
     fn at(&mut self, code: &'static str, path: Vec<String>, what: String, fix: impl Into<String>) {
+        let check = Location::caller();
+        if skips(format_args!("{}:{}", check.file(), check.line())) {
+            return;
+        }
+        // A name may hold what a terminal would obey.
+        let plain = |name: String| match name.contains(char::is_control) {
+            true => name.escape_debug().to_string(),
+            false => name,
+        };
+        let path = path.into_iter().map(plain).collect();
         self.0.push(PlanFault { code, path, what, fix: fix.into() });
     }
 }
@@ -65,6 +86,7 @@ pub fn validate(graph: &Graph, dead_letters: Option<usize>) -> Result<(), PlanFa
     shape::names(graph, &mut found);
     shape::sources(graph, &mut found);
     shape::ports(graph, dead_letters, &mut found);
+    shape::joints(graph, &mut found);
     shape::cycles(graph, &mut found);
     shape::columns(graph, &mut found);
     values::capacities(graph, &mut found);
@@ -72,6 +94,7 @@ pub fn validate(graph: &Graph, dead_letters: Option<usize>) -> Result<(), PlanFa
     values::parallelism(graph, &mut found);
     values::liveness(graph, &mut found);
     values::retries(graph, &mut found);
+    branches::meetings(graph, &mut found);
     found.0.sort_by_key(|f| f.code);
     if found.0.is_empty() { Ok(()) } else { Err(PlanFaults(found.0)) }
 }

@@ -3,9 +3,9 @@
 //! A batch of records is a [`RecordColumn`]: one text arena, and per record the spans of its
 //! fields, found in the one pass that also checks it. Reading a field is a look at its span;
 //! passing a record on copies its text once, filtering copies nothing. [`Editor`] applies field
-//! operations and [`Filter`] comparisons; [`Template`] makes keys and variable names;
-//! [`NdjsonDecoder`] and [`CsvDecoder`] turn blocks of bytes into records, whatever the blocks'
-//! borders.
+//! operations and [`Filter`] comparisons, `Jq` (feature `jq`) whole programs; [`Template`] makes
+//! keys and variable names; [`NdjsonDecoder`] and [`CsvDecoder`] turn blocks of bytes into records,
+//! whatever the blocks' borders.
 #![forbid(unsafe_code)]
 
 mod column;
@@ -13,6 +13,8 @@ mod csv;
 mod decode;
 mod draft;
 mod filter;
+#[cfg(feature = "jq")]
+mod jq;
 mod limits;
 mod ndjson;
 mod ops;
@@ -29,6 +31,8 @@ pub use csv::{CsvDecoder, CsvFault, CsvHeader, CsvOptions, CsvOptionsError};
 pub use decode::{Decode, Place, Rejected};
 pub use draft::RowDraft;
 pub use filter::{Compare, Filter, FilterError, Literal};
+#[cfg(feature = "jq")]
+pub use jq::{Jq, JqError, JqLimits};
 pub use limits::Limits;
 pub use ndjson::NdjsonDecoder;
 pub use ops::{CastTo, Editor, FieldOp, SetTo};

@@ -422,7 +422,7 @@ impl Work<'_> {
 }
 
 /// A float as the integer it is, when it is one that fits.
-fn whole(x: f64) -> Option<i64> {
+pub(crate) fn whole(x: f64) -> Option<i64> {
     // 2^63 as a float; every float below it converts exactly.
     const LIMIT: f64 = 9_223_372_036_854_775_808.0;
     (x.fract() == 0.0 && (-LIMIT..LIMIT).contains(&x)).then_some(x as i64)

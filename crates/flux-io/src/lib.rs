@@ -17,12 +17,16 @@ pub use flux_io_flow as flow;
 pub mod accumulate;
 pub mod engine;
 pub mod prelude;
+#[cfg(feature = "futures")]
+pub mod stream;
 
 #[cfg(feature = "connect")]
 pub use flux_io_connect as connect;
 #[cfg(feature = "connect")]
 #[doc(no_inline)]
 pub use flux_io_connect::{sink, source};
+#[cfg(feature = "record")]
+pub use flux_io_record as record;
 
 pub use engine::RunError;
 

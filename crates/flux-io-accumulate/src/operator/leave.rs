@@ -89,10 +89,7 @@ impl<C: Column, KO: KeyOf<C>, A: Accumulate<C, Key = KO::Key>> Accumulator<C, KO
             }
         }
         let saved = if self.traits.tombs { self.save_for_corrections(slot, exit) } else { None };
-        let (mask, tag) = {
-            let head = &self.table.heads[slot as usize];
-            (head.mask, head.tag)
-        };
+        let (mask, tag) = (self.mask(slot), self.table.heads[slot as usize].tag);
         let Some(key) = self.table.close(slot) else { return };
         let beside = self.table.take_beside(slot);
         if let Some((tail, _)) = &beside {

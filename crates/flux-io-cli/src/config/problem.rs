@@ -57,11 +57,45 @@ codes! {
     Conflict = 22,
     /// Two sinks that would write to one place, or two things of one name.
     Shared = 23,
+    /// Something the language has and this program cannot do.
+    Unsupported = 24,
+    /// The pipeline file cannot be read.
+    NoFile = 25,
+    /// An input is not there or cannot be read.
+    NoInput = 26,
+    /// An output cannot be written.
+    NoOutput = 27,
+    /// The planner refused the pipeline.
+    Refused = 28,
+    /// A file of dead letters that is none.
+    Letters = 29,
+    /// Reading stopped the run.
+    ReadFailed = 101,
+    /// Writing stopped the run.
+    WriteFailed = 102,
+    /// A record or key stopped the run, as the file wants it.
+    Stopped = 103,
+    /// What was counted does not add up.
+    Unbalanced = 104,
+}
+
+/// Codes from here on are of runs.
+const RUN: u16 = 100;
+
+impl Code {
+    /// Whether the text of the file alone shows it, without a look at the program or the world.
+    #[must_use]
+    pub const fn is_of_the_text(self) -> bool {
+        (self as u16) < Self::Unsupported as u16
+    }
 }
 
 impl fmt::Display for Code {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "FLX-C{:03}", *self as u16)
+        match *self as u16 {
+            n if n > RUN => write!(f, "FLX-R{:03}", n - RUN),
+            n => write!(f, "FLX-C{n:03}"),
+        }
     }
 }
 
@@ -106,7 +140,14 @@ impl Problems {
     #[must_use]
     pub fn new(file: &str, text: &str, mut list: Vec<Problem>) -> Self {
         list.sort_by_key(|p| (p.at.start, p.code));
-        Self { file: file.to_owned(), text: text.to_owned(), list }
+        let file = file.chars().map(plain).collect();
+        Self { file, text: text.to_owned(), list }
+    }
+
+    /// The name of the file.
+    #[must_use]
+    pub fn file(&self) -> &str {
+        &self.file
     }
 
     /// The problems.

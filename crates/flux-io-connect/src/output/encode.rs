@@ -2,15 +2,20 @@
 
 use flux_io_core::{ByteColumn, Column};
 use std::fmt;
-use std::marker::PhantomData;
 
-/// Turns the rows of a batch into bytes.
+/// Turns the rows of a batch into bytes: the writing half of a wire format, as
+/// [`Decode`](crate::frames::Decode) is the reading one.
 pub trait Encode: Send + 'static {
     /// Column of the rows.
     type Col: Column;
 
     /// What this makes, for people: "lines", "ndjson".
     const KIND: &'static str;
+
+    /// The same, where it is known late.
+    fn kind(&self) -> &'static str {
+        Self::KIND
+    }
 
     /// Appends all rows of `col` to `to`, in order, each with its end.
     ///
@@ -36,7 +41,7 @@ impl fmt::Display for EncodeError {
 
 impl std::error::Error for EncodeError {}
 
-/// Columns whose rows are lines already.
+/// Columns whose rows are bytes already.
 pub trait LineColumn: Column {
     /// The bytes of row `i`, which exists.
     fn line(&self, i: usize) -> &[u8];
@@ -51,41 +56,5 @@ impl LineColumn for ByteColumn {
 impl LineColumn for Vec<String> {
     fn line(&self, i: usize) -> &[u8] {
         self[i].as_bytes()
-    }
-}
-
-/// Rows as they are, each with a line feed behind it.
-///
-/// A row that holds a line feed is refused: it would be read back as two. (An empty row is read
-/// back as no row, a carriage return at a row's end is lost on reading.)
-pub struct RawLines<C>(PhantomData<fn() -> C>);
-
-impl<C> fmt::Debug for RawLines<C> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("RawLines")
-    }
-}
-
-impl<C> Default for RawLines<C> {
-    fn default() -> Self {
-        Self(PhantomData)
-    }
-}
-
-impl<C: LineColumn> Encode for RawLines<C> {
-    type Col = C;
-    const KIND: &'static str = "lines";
-
-    fn encode(&mut self, col: &C, to: &mut Vec<u8>) -> Result<(), EncodeError> {
-        for row in 0..col.rows() {
-            let line = col.line(row);
-            if memchr::memchr(b'\n', line).is_some() {
-                let what = "it holds a line feed; escape it or write another format".to_owned();
-                return Err(EncodeError { row, what });
-            }
-            to.extend_from_slice(line);
-            to.push(b'\n');
-        }
-        Ok(())
     }
 }

@@ -1,15 +1,15 @@
 //! A file that is there whole or not at all.
 
 use super::buffered::{Buffered, final_io};
+use super::compress::Compression;
 use super::encode::Encode;
 use super::temp::Temp;
 use crate::disk::{Disk, OsDisk};
-use crate::lines::BLOCK_BYTES;
-use crate::sync::Arc;
+use crate::frames::BLOCK_BYTES;
+use crate::sync::{Arc, AtomicBool, Ordering};
 use flux_io_core::{Batch, ConnectorDescriptor, ErrorClass, ErrorKind, IoCx, Sink, StageError};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
 
 /// The target that moves into blocking jobs.
 #[derive(Debug)]
@@ -17,6 +17,7 @@ struct Target {
     disk: Arc<dyn Disk>,
     path: PathBuf,
     overwrite: bool,
+    compression: Compression,
     temp: Option<Temp>,
     /// Set when the sink was given up while a job was under way.
     given_up: Arc<AtomicBool>,
@@ -37,7 +38,7 @@ impl Target {
             );
             return Err(final_io(what, io::ErrorKind::AlreadyExists.into()));
         }
-        self.temp = Some(Temp::beside(&self.disk, &self.path)?);
+        self.temp = Some(Temp::beside(&self.disk, &self.path, self.compression)?);
         Ok(())
     }
 
@@ -62,6 +63,8 @@ impl Target {
 
     fn finish(&mut self, bytes: &[u8]) -> Result<(), StageError> {
         self.write(bytes)?;
+        let ended = self.temp.as_mut().map_or(Ok(()), Temp::end);
+        self.or_remove(ended)?;
         self.sync()?;
         match self.temp.take() {
             Some(temp) if !self.given_up.load(Ordering::SeqCst) => {
@@ -116,6 +119,7 @@ impl<E: Encode> FileSink<E> {
             disk: Arc::new(OsDisk),
             path: path.clone(),
             overwrite: false,
+            compression: Compression::None,
             temp: None,
             given_up: Arc::clone(&given_up),
         };
@@ -129,6 +133,15 @@ impl<E: Encode> FileSink<E> {
     pub fn overwrite(mut self, yes: bool) -> Self {
         if let Some(t) = self.out.here() {
             t.overwrite = yes;
+        }
+        self
+    }
+
+    /// Compresses what is written. Default: not.
+    #[must_use]
+    pub fn compression(mut self, how: Compression) -> Self {
+        if let Some(t) = self.out.here() {
+            t.compression = how;
         }
         self
     }
@@ -246,7 +259,7 @@ impl<E: Encode> Sink for FileSink<E> {
     }
 
     fn descriptor(&self) -> ConnectorDescriptor {
-        ConnectorDescriptor::new(E::KIND, self.path.display().to_string())
+        ConnectorDescriptor::new(self.encode.kind(), self.path.display().to_string())
     }
 }
 

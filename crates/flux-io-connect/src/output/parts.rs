@@ -2,11 +2,12 @@
 //! crashes.
 
 use super::buffered::Buffered;
+use super::compress::Compression;
 use super::encode::Encode;
 use super::names::Names;
 use super::parts_target::Target;
 use crate::disk::{Disk, OsDisk};
-use crate::lines::BLOCK_BYTES;
+use crate::frames::BLOCK_BYTES;
 use crate::sync::Arc;
 use flux_io_core::{
     Batch, ConnectorDescriptor, Epoch, ErrorClass, ErrorKind, IoCx, Sink, StageError,
@@ -81,6 +82,15 @@ impl<E: Encode> PartsSink<E> {
             last: None,
             committed: None,
         }
+    }
+
+    /// Compresses what is written. Default: not.
+    #[must_use]
+    pub fn compression(mut self, how: Compression) -> Self {
+        if let Some(t) = self.out.here() {
+            t.compression = how;
+        }
+        self
     }
 
     /// Uses another file system than the operating system's.
@@ -257,7 +267,7 @@ impl<E: Encode> Sink for PartsSink<E> {
     }
 
     fn descriptor(&self) -> ConnectorDescriptor {
-        let mut d = ConnectorDescriptor::new(E::KIND, self.dir.display().to_string());
+        let mut d = ConnectorDescriptor::new(self.encode.kind(), self.dir.display().to_string());
         d.transactional = true;
         d
     }

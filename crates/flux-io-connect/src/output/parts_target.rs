@@ -1,6 +1,7 @@
 //! The blocking side of a parts directory: what is on disk, and how it moves.
 
 use super::buffered::final_io;
+use super::compress::Compression;
 use super::names::{Kind, Names};
 use super::temp::Temp;
 use crate::disk::Disk;
@@ -23,12 +24,13 @@ struct Found {
 pub(super) struct Target {
     pub(super) disk: Arc<dyn Disk>,
     names: Names,
+    pub(super) compression: Compression,
     temp: Option<Temp>,
 }
 
 impl Target {
     pub(super) const fn new(disk: Arc<dyn Disk>, names: Names) -> Self {
-        Self { disk, names, temp: None }
+        Self { disk, names, compression: Compression::None, temp: None }
     }
 
     /// Removes the unfinished file.
@@ -70,7 +72,7 @@ impl Target {
 
     pub(super) fn write(&mut self, bytes: &[u8]) -> Result<(), StageError> {
         if self.temp.is_none() {
-            self.temp = Some(Temp::beside(&self.disk, &self.names.base())?);
+            self.temp = Some(Temp::beside(&self.disk, &self.names.base(), self.compression)?);
         }
         let wrote = self.temp.as_mut().map_or(Ok(()), |t| t.write(bytes));
         self.or_remove(wrote)
@@ -91,6 +93,8 @@ impl Target {
     /// Makes everything written so far durable under `epoch`.
     pub(super) fn prepare(&mut self, epoch: Epoch, bytes: &[u8]) -> Result<(), StageError> {
         self.write(bytes)?;
+        let ended = self.temp.as_mut().map_or(Ok(()), Temp::end);
+        self.or_remove(ended)?;
         self.sync()?;
         let to = self.names.prepared(epoch);
         self.temp.take().map_or(Ok(()), |temp| temp.publish(&to, false))

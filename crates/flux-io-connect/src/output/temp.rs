@@ -1,6 +1,7 @@
 //! A file under a temporary name, beside the name it will have.
 
 use super::buffered::final_io;
+use super::compress::{Compression, Packer};
 use crate::disk::{Disk, DiskFile};
 use crate::sync::Arc;
 use flux_io_core::StageError;
@@ -17,6 +18,7 @@ pub(super) struct Temp {
     disk: Arc<dyn Disk>,
     path: PathBuf,
     file: Option<Box<dyn DiskFile>>,
+    packer: Packer,
 }
 
 impl fmt::Debug for Temp {
@@ -43,7 +45,11 @@ pub(super) fn prefix(name: &std::ffi::OsStr) -> OsString {
 
 impl Temp {
     /// Makes a new file beside `target`, called `.<name>.tmp-<n>`.
-    pub(super) fn beside(disk: &Arc<dyn Disk>, target: &Path) -> Result<Self, StageError> {
+    pub(super) fn beside(
+        disk: &Arc<dyn Disk>,
+        target: &Path,
+        how: Compression,
+    ) -> Result<Self, StageError> {
         let failed = |e| final_io(format!("cannot create a file beside {}", target.display()), e);
         let Some(name) = target.file_name() else {
             return Err(failed(io::ErrorKind::InvalidInput.into()));
@@ -53,7 +59,10 @@ impl Temp {
             own.push(n.to_string());
             let path = directory(target).join(own);
             match disk.create(&path) {
-                Ok(file) => return Ok(Self { disk: Arc::clone(disk), path, file: Some(file) }),
+                Ok(file) => {
+                    let (disk, packer) = (Arc::clone(disk), Packer::new(how));
+                    return Ok(Self { disk, path, file: Some(file), packer });
+                }
                 Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {}
                 Err(e) => return Err(failed(e)),
             }
@@ -62,8 +71,23 @@ impl Temp {
     }
 
     pub(super) fn write(&mut self, bytes: &[u8]) -> Result<(), StageError> {
-        let Some(file) = self.file.as_mut().filter(|_| !bytes.is_empty()) else { return Ok(()) };
-        let done = file.write_all(bytes);
+        self.write_packed(|packer| packer.pack(bytes))
+    }
+
+    /// Writes what belongs behind the last bytes.
+    pub(super) fn end(&mut self) -> Result<(), StageError> {
+        self.write_packed(Packer::end)
+    }
+
+    fn write_packed<'a>(
+        &'a mut self,
+        pack: impl FnOnce(&'a mut Packer) -> io::Result<&'a [u8]>,
+    ) -> Result<(), StageError> {
+        let Some(file) = &mut self.file else { return Ok(()) };
+        let done = pack(&mut self.packer).and_then(|bytes| match bytes {
+            [] => Ok(()),
+            some => file.write_all(some),
+        });
         done.map_err(|e| final_io(format!("cannot write {}", self.path.display()), e))
     }
 

@@ -1,8 +1,9 @@
 //! Rows into stdout or any other writer.
 
 use super::buffered::Buffered;
+use super::compress::{Compression, Packer};
 use super::encode::Encode;
-use crate::lines::BLOCK_BYTES;
+use crate::frames::BLOCK_BYTES;
 use flux_io_core::{Batch, ConnectorDescriptor, ErrorClass, ErrorKind, IoCx, Sink, StageError};
 use std::fmt;
 use std::io::{self, Write};
@@ -11,6 +12,7 @@ use std::io::{self, Write};
 struct Target {
     name: String,
     to: Box<dyn Write + Send>,
+    packer: Packer,
 }
 
 impl fmt::Debug for Target {
@@ -21,7 +23,18 @@ impl fmt::Debug for Target {
 
 impl Target {
     fn write(&mut self, bytes: &[u8]) -> Result<(), StageError> {
-        let went = self.to.write_all(bytes).and_then(|()| self.to.flush());
+        let went = self.packer.pack(bytes).and_then(|packed| self.to.write_all(packed));
+        self.flushed(went)
+    }
+
+    /// Writes what belongs behind the last bytes.
+    fn end(&mut self) -> Result<(), StageError> {
+        let went = self.packer.end().and_then(|packed| self.to.write_all(packed));
+        self.flushed(went)
+    }
+
+    fn flushed(&mut self, wrote: io::Result<()>) -> Result<(), StageError> {
+        let went = wrote.and_then(|()| self.to.flush());
         went.map_err(|e| {
             let what = if e.kind() == io::ErrorKind::BrokenPipe {
                 format!("{} is closed", self.name)
@@ -46,6 +59,8 @@ pub struct WriterSink<E> {
     name: String,
     encode: E,
     out: Buffered<Target>,
+    /// Bytes that wait before the writer is given any while it is idle.
+    piece: usize,
     closed: bool,
 }
 
@@ -60,8 +75,20 @@ impl<E: Encode> WriterSink<E> {
     /// A sink into `to`; `name` is what messages call it.
     pub fn new(name: impl Into<String>, to: impl Write + Send + 'static, encode: E) -> Self {
         let name = name.into();
-        let out = Buffered::new(Target { name: name.clone(), to: Box::new(to) });
-        Self { name, encode, out, closed: false }
+        let packer = Packer::new(Compression::None);
+        let out = Buffered::new(Target { name: name.clone(), to: Box::new(to), packer });
+        Self { name, encode, out, piece: 1, closed: false }
+    }
+
+    /// Compresses what is written. Default: not. With compression 256 KiB wait before anything is
+    /// written, unless it is flushed.
+    #[must_use]
+    pub fn compression(mut self, how: Compression) -> Self {
+        if let Some(t) = self.out.here() {
+            t.packer = Packer::new(how);
+        }
+        self.piece = if how == Compression::None { 1 } else { BLOCK_BYTES };
+        self
     }
 
     fn usable(&self) -> Result<(), StageError> {
@@ -84,7 +111,7 @@ impl<E: Encode> Sink for WriterSink<E> {
             self.out.settle().await?;
         }
         self.out.encode(&mut self.encode, batch)?;
-        if !self.out.is_busy() && self.out.waiting() > 0 {
+        if !self.out.is_busy() && self.out.waiting() >= self.piece {
             self.out.start(cx, Target::write);
             self.out.look()?;
         }
@@ -104,12 +131,17 @@ impl<E: Encode> Sink for WriterSink<E> {
     async fn close(&mut self, cx: &IoCx) -> Result<(), StageError> {
         if !self.closed {
             self.flush(cx).await?;
+            if self.piece > 1 {
+                // Twice does no harm: the second time nothing is left to write.
+                self.out.start(cx, |t, _| t.end());
+                self.out.settle().await?;
+            }
             self.closed = true;
         }
         Ok(())
     }
 
     fn descriptor(&self) -> ConnectorDescriptor {
-        ConnectorDescriptor::new(E::KIND, self.name.clone())
+        ConnectorDescriptor::new(self.encode.kind(), self.name.clone())
     }
 }

@@ -4,9 +4,10 @@ use crate::host::{block_on, bytes, inline, read_all, scratch};
 use crate::lines::awkward;
 use flux_io_connect::lines::{self, Files, Lines};
 use flux_io_core::{
-    Batch, CheckpointToken, DynSource, ErasedSource, ErrorClass, Filled, RecoverableSource, Seq,
-    Source, SourceId,
+    Batch, CheckpointToken, Column, DynSource, ErasedSource, ErrorClass, Filled, RecoverableSource,
+    Seq, Source, SourceId,
 };
+use std::fmt::Debug;
 use std::path::PathBuf;
 
 const LIMIT: usize = 20;
@@ -15,29 +16,32 @@ fn source(paths: &[PathBuf], block: usize) -> Lines<Files> {
     lines::files(paths).record_limit(LIMIT).block_bytes(block)
 }
 
-/// Reads `paths` once through, stopping behind every row; each stop is resumed in a new source.
-fn resume_everywhere(paths: &[PathBuf], block: usize) {
-    fn recoverable<S: RecoverableSource>(s: S) -> S {
-        s
-    }
-    let whole = read_all(&mut source(paths, block), &inline(1000), bytes);
-    assert!(whole.error.is_none());
+/// Reads a source once through, stopping behind every row; each stop is resumed in a new source.
+pub(crate) fn resume_everywhere<S, V>(
+    make: impl Fn() -> S,
+    view: impl Fn(<S::Col as Column>::Ref<'_>) -> V,
+) where
+    S: RecoverableSource,
+    V: Clone + PartialEq + Debug,
+{
+    let whole = read_all(&mut make(), &inline(1000), &view);
+    assert!(whole.error.is_none(), "{:?}", whole.error);
     let whole_faults: Vec<_> = whole.faults.iter().map(|f| (f.seq, f.what.clone())).collect();
 
     let cx = inline(1);
-    let mut walker = recoverable(source(paths, block));
+    let mut walker = make();
     let (mut before, mut faults) = (Vec::new(), Vec::new());
     loop {
         let mut batch = Batch::default();
         let filled = block_on(walker.fill(&mut batch, &cx)).unwrap();
-        before.extend(batch.col.iter().map(bytes));
+        before.extend((0..batch.len()).map(|i| view(batch.col.row(i))));
         faults.extend(walker.take_faults().into_iter().map(|f| (f.seq, f.what)));
         let token = walker.position().unwrap();
 
-        let mut resumed = source(paths, block);
+        let mut resumed = make();
         resumed.seek(&token).unwrap();
         assert_eq!(resumed.position().unwrap(), token);
-        let rest = read_all(&mut resumed, &inline(1000), bytes);
+        let rest = read_all(&mut resumed, &inline(1000), &view);
         assert!(rest.error.is_none(), "{:?}", rest.error);
         assert_eq!([before.clone(), rest.rows].concat(), whole.rows);
         let all: Vec<_> = faults
@@ -61,8 +65,8 @@ fn resuming_behind_every_line_equals_the_whole() {
     std::fs::write(&paths[1], "").unwrap();
     std::fs::write(&paths[2], b"x\ny\r\n\nz").unwrap();
     for block in [1, 7, 300_000] {
-        resume_everywhere(&paths, block);
-        resume_everywhere(&paths[..1], block);
+        resume_everywhere(|| source(&paths, block), bytes);
+        resume_everywhere(|| source(&paths[..1], block), bytes);
     }
 }
 
@@ -78,7 +82,7 @@ fn resuming_gzip_behind_every_line_equals_the_whole() {
     std::fs::write(&paths[0], members).unwrap();
     std::fs::write(&paths[1], b"x\ny\r\n\nz").unwrap();
     for block in [1, 64, 300_000] {
-        resume_everywhere(&paths, block);
+        resume_everywhere(|| source(&paths, block), bytes);
     }
 }
 

@@ -5,9 +5,10 @@ use super::head::{EdgesHead, Head, SourceHead};
 use super::link::Link;
 use super::tail::{OutEdge, SinkEnd, Tail, io_of};
 use super::task::TaskBody;
+use super::watch::Dog;
 use super::{Collector, EdgeRun, ROUTING, Shared, Task};
 use crate::edge::{Edge, EdgeQueue};
-use crate::graph::{ChannelOrdering, Graph, GraphEdge, Route, StageNode};
+use crate::graph::{ChannelOrdering, Graph, GraphEdge, Route, StageKind, StageNode};
 use crate::host::{BoxFuture, ChoiceKind, Host};
 use crate::id::{Epoch, StageId};
 use crate::plan::{Body, ExecutionPlan, MakeNode};
@@ -163,11 +164,13 @@ impl<'env> Cutter<'env> {
         if let Some(t) = self.dead_task() {
             out.push(t);
         }
+        let edges = Arc::new(std::mem::take(&mut self.edges));
+        out.extend(self.watchdog(&edges));
         let collector = Collector {
             handle: self.run.handle.clone(),
             started: self.run.host.now(),
             host: Arc::clone(&self.run.host),
-            edges: self.edges,
+            edges,
             samples: self.run.samples,
             order: self.graph.nodes.iter().flat_map(names).collect(),
             report: RunReport::default(),
@@ -248,7 +251,7 @@ impl<'env> Cutter<'env> {
         let n = &self.graph.nodes[stage];
         let outs = n.outs.iter().map(|t| Outbox::new(*t, self.run.max_rows)).collect();
         let operators = n.operators.iter().map(|o| o.name.clone()).collect();
-        Link::new(node, self.home(stage, shard), operators, n.on_error, outs, self.seed)
+        Link::new(node, self.home(stage, shard), operators, n.on_error, outs, self.seed, &self.run)
     }
 
     fn sink(&self, stage: usize, sink: Box<dyn crate::DynSink + 'env>) -> Tail<'env> {
@@ -317,6 +320,9 @@ impl<'env> Cutter<'env> {
         head: Head<'env>,
         chain: Chain<'env>,
     ) -> Task<'env> {
+        if let Some(w) = &self.run.watched {
+            w.name(chain.slot, &name, &stages);
+        }
         let future = Some(Box::pin(TaskBody { head, chain }.run()) as BoxFuture<'env, TaskReport>);
         Task { name, stages, future, handle: self.run.handle.clone() }
     }
@@ -335,6 +341,24 @@ impl<'env> Cutter<'env> {
             barrier: self.run.restored,
             policy: Epoch(0),
         }))
+    }
+
+    /// The task that looks whether the others make progress, in a run that is watched.
+    fn watchdog(&self, edges: &Arc<Vec<EdgeRun>>) -> Option<Task<'env>> {
+        let watched = self.run.watched.as_ref()?;
+        let holds = |n: &&StageNode| n.kind == StageKind::Accumulator;
+        let dog = Dog {
+            run: Arc::clone(&self.run),
+            watched: Arc::clone(watched),
+            edges: Arc::clone(edges),
+            accumulators: self.graph.nodes.iter().filter(holds).map(|n| n.name.clone()).collect(),
+        };
+        Some(Task {
+            name: "(watchdog)".into(),
+            stages: Vec::new(),
+            future: Some(Box::pin(dog.watch())),
+            handle: self.run.handle.clone(),
+        })
     }
 
     /// The task that writes dead letters: an ordinary sink behind one edge from every other task.

@@ -126,6 +126,7 @@ impl EdgesHead {
         cx: &Context<'_>,
         now: Moment,
         accepts: impl Fn(usize) -> bool,
+        follows_time: bool,
     ) -> Poll<Event> {
         loop {
             if let Some(input) = self.queue.pop_front() {
@@ -144,7 +145,7 @@ impl EdgesHead {
                     moved = true;
                     break;
                 }
-                if !self.wants(i, &accepts) {
+                if !self.wants(i, &accepts, follows_time) {
                     continue;
                 }
                 let e = &mut self.ins[i];
@@ -170,7 +171,7 @@ impl EdgesHead {
         }
     }
 
-    fn wants(&self, i: usize, accepts: &impl Fn(usize) -> bool) -> bool {
+    fn wants(&self, i: usize, accepts: &impl Fn(usize) -> bool, follows_time: bool) -> bool {
         let e = &self.ins[i];
         if e.ended || e.barrier.is_some() {
             return false;
@@ -178,7 +179,7 @@ impl EdgesHead {
         // While an input waits at a barrier the rows before it are due on the others, also where
         // the node would rather have the rows behind it first (L-3).
         let aligning = !mutant!(BarrierStarves) && self.units.iter().any(|u| u.at_barrier > 0);
-        if !accepts(e.port) && !aligning {
+        if !(accepts(e.port) || aligning || follows_time && self.holds_back(e.unit)) {
             return false;
         }
         let u = &self.units[e.unit];
@@ -341,6 +342,17 @@ impl EdgesHead {
         {
             self.watermark = Some(w);
             self.queue.push_back(Input::Control(Control::Watermark(w)));
+        }
+    }
+
+    /// Whether no other input that counts promises less than this one does.
+    fn holds_back(&self, unit: usize) -> bool {
+        let u = &self.units[unit];
+        match (u.watermark, self.minimum(Some(unit))) {
+            (Some(_), _) if u.idle || u.quarantined => false,
+            (Some(own), Promise::Until(others)) => own <= others,
+            (Some(_), Promise::Free) => true,
+            _ => false,
         }
     }
 

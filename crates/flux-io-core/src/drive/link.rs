@@ -6,11 +6,13 @@ use crate::batch::AnyBatch;
 use crate::error::{
     DeadCause, ErrorClass, ErrorKind, ErrorRecord, GiveUp, OnError, Original, StageError,
 };
+use crate::host::Host;
 use crate::mutant;
 use crate::run::{Phase, RunFailure, SKIP, StageState};
 use crate::stage::{
     Control, Counts, Draws, Node, Outbox, Parcel, Removed, StageCx, StageHome, Step,
 };
+use crate::sync::Arc;
 use crate::time::Moment;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::task::{Context, Poll};
@@ -54,6 +56,8 @@ pub(super) struct Link<'env> {
     stalled: bool,
     attempt: u32,
     draws: Draws,
+    /// The engine's clock, where the stage's time is measured.
+    clock: Option<Arc<dyn Host>>,
 }
 
 impl<'env> Link<'env> {
@@ -64,6 +68,7 @@ impl<'env> Link<'env> {
         on_error: OnError,
         outs: Vec<Outbox>,
         seed: u64,
+        run: &Shared,
     ) -> Self {
         let name = home.name.clone();
         let state = StageState { name, shard: home.shard, ..StageState::default() };
@@ -84,6 +89,7 @@ impl<'env> Link<'env> {
             stalled: false,
             attempt: 0,
             draws: Draws(crate::key::hash_of(home.name.as_str(), seed) ^ u64::from(home.shard)),
+            clock: run.measure.then(|| Arc::clone(&run.host)),
             home,
         }
     }
@@ -306,9 +312,14 @@ impl<'env> Link<'env> {
             &mut StageCx<'_>,
         ) -> Result<Step, StageError>,
     ) -> Result<Step, StageError> {
-        let Self { node, outs, home, timer, removed, draws, .. } = self;
+        let Self { node, outs, home, timer, removed, draws, clock, .. } = self;
+        let began = clock.as_ref().map(|c| c.now());
         let mut cx = StageCx { now, home, timer, removed, draws };
-        match catch_unwind(AssertUnwindSafe(|| f(&mut **node, outs, &mut cx))) {
+        let answer = catch_unwind(AssertUnwindSafe(|| f(&mut **node, outs, &mut cx)));
+        if let (Some(c), Some(t)) = (clock, began) {
+            self.state.busy += c.now().since(t);
+        }
+        match answer {
             Ok(r) => r,
             Err(p) => {
                 let what = format!("panicked: {}", panic_text(&*p));
@@ -364,7 +375,13 @@ impl<'env> Link<'env> {
                 {
                     o.on_stage_end(&self.home.name, self.home.shard);
                 }
-                self.outs.iter_mut().for_each(|o| o.control(c));
+                let told = match c {
+                    Control::Watermark(w) => self.node.promise(w).map(Control::Watermark),
+                    other => Some(other),
+                };
+                if let Some(told) = told {
+                    self.outs.iter_mut().for_each(|o| o.control(told));
+                }
                 self.swallowed = Some(c).filter(|_| self.outs.is_empty());
                 None
             }
@@ -440,7 +457,7 @@ impl<'env> Link<'env> {
         r.seq = rest.meta().seq.at(0);
         r.items = rest.len() as u64;
         r.attempts = self.attempt;
-        r.context = rest.meta().context.as_ref().map(std::sync::Arc::clone);
+        r.context = rest.meta().context.as_ref().map(Arc::clone);
         r.original = Original::value(rest);
         self.removed.dead.push(r);
     }

@@ -7,7 +7,7 @@ use crate::error::{
     DeadCause, ErrorClass, ErrorKind, ErrorRecord, GiveUp, OnError, Original, StageError,
 };
 use crate::graph::Route;
-use crate::host::{Alarm, Sleep};
+use crate::host::Alarm;
 use crate::id::Epoch;
 use crate::io::{DynSink, IoCx};
 use crate::mutant;
@@ -15,6 +15,7 @@ use crate::run::{Phase, RunFailure, SKIP, StageState};
 use crate::stage::{Control, Draws, Parcel, Removed};
 use crate::sync::Arc;
 use crate::time::Moment;
+use crate::watchdog::Doing;
 use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
@@ -56,6 +57,9 @@ impl OutEdge {
             Route::Hash if self.to.len() > 1 => {
                 self.scatter(&mut b, run, slot, now).await?;
                 Ok(Some(b))
+            }
+            Route::RoundRobin if self.to.len() > 1 && !self.ordered => {
+                send_any(&self.to, &mut self.turn, b, run, slot, now).await
             }
             Route::RoundRobin if self.to.len() > 1 => {
                 if std::mem::replace(&mut self.sent_in_turn, true) {
@@ -130,12 +134,13 @@ impl OutEdge {
 struct Wait<'r> {
     run: &'r Shared,
     slot: usize,
+    doing: Doing,
     alarm: Option<Alarm>,
 }
 
 impl<'r> Wait<'r> {
-    const fn new(run: &'r Shared, slot: usize) -> Self {
-        Self { run, slot, alarm: None }
+    const fn new(run: &'r Shared, slot: usize, doing: Doing) -> Self {
+        Self { run, slot, doing, alarm: None }
     }
 
     /// What is waited for is pending: ends the wait, or goes on with it until something moves, at
@@ -151,7 +156,11 @@ impl<'r> Wait<'r> {
         if handle.aborted() {
             return Poll::Ready(Err(Halt::Aborted));
         }
-        match [retry, by].into_iter().flatten().min() {
+        let until = [retry, by].into_iter().flatten().min();
+        if let Some(w) = &self.run.watched {
+            w.waits(self.slot, self.doing, until);
+        }
+        match until {
             Some(at) => self.alarm.get_or_insert_with(|| Alarm::new(host)).set(at, cx),
             None => self.alarm = None,
         }
@@ -169,7 +178,7 @@ pub(super) async fn send_one(
     clock: &mut Moment,
 ) -> Result<Option<AnyBatch>, Halt> {
     let mut batch = Some(b);
-    let mut wait = Wait::new(run, slot);
+    let mut wait = Wait::new(run, slot, Doing::Room);
     poll_fn(|cx| {
         if run.handle.aborted() {
             return Poll::Ready(Err(Halt::Aborted));
@@ -181,6 +190,38 @@ pub(super) async fn send_one(
             Poll::Ready(spare) => Poll::Ready(Ok(spare)),
             Poll::Pending => wait.poll(retry, cx),
         }
+    })
+    .await
+}
+
+/// Sends over whichever edge has room first, looking from `turn` on: nobody behind asked for an
+/// order, so a slow receiver holds up none of the others.
+async fn send_any(
+    edges: &[Edge],
+    turn: &mut usize,
+    b: AnyBatch,
+    run: &Shared,
+    slot: usize,
+    clock: &mut Moment,
+) -> Result<Option<AnyBatch>, Halt> {
+    let mut batch = Some(b);
+    let mut wait = Wait::new(run, slot, Doing::Room);
+    poll_fn(|cx| {
+        if run.handle.aborted() {
+            return Poll::Ready(Err(Halt::Aborted));
+        }
+        *clock = run.host.now();
+        let mut first = None;
+        for k in 0..edges.len() {
+            let at = (*turn + k) % edges.len();
+            let mut retry = None;
+            if let Poll::Ready(spare) = edges[at].poll_send(cx, &mut batch, &mut retry, *clock) {
+                *turn = at + 1;
+                return Poll::Ready(Ok(spare));
+            }
+            first = [first, retry].into_iter().flatten().min();
+        }
+        wait.poll(first, cx)
     })
     .await
 }
@@ -213,15 +254,26 @@ async fn guarded<T>(
     run: &Shared,
     slot: usize,
 ) -> Result<Result<T, StageError>, Halt> {
+    waited(f, None, run, slot).await
+}
+
+/// Awaits a future, or a pause of known end; an abort ends the wait.
+async fn waited<T>(
+    f: impl Future<Output = Result<T, StageError>>,
+    until: Option<Moment>,
+    run: &Shared,
+    slot: usize,
+) -> Result<Result<T, StageError>, Halt> {
     let mut f = pin!(f);
-    let mut wait = Wait::new(run, slot);
+    let doing = if until.is_some() { Doing::Time } else { Doing::Sink };
+    let mut wait = Wait::new(run, slot, doing);
     poll_fn(|cx| {
         if run.handle.aborted() {
             return Poll::Ready(Err(Halt::Aborted));
         }
         match poll_guarded(f.as_mut(), cx) {
             Poll::Ready(r) => Poll::Ready(Ok(r)),
-            Poll::Pending => wait.poll(None, cx),
+            Poll::Pending => wait.poll(until, cx),
         }
     })
     .await
@@ -229,12 +281,12 @@ async fn guarded<T>(
 
 /// Waits until a moment; an abort ends the wait.
 async fn pause(at: Moment, run: &Shared, slot: usize) -> Result<(), Halt> {
-    let sleep = Sleep::until(&run.host, at);
-    let slept = async move {
-        sleep.await;
-        Ok(())
+    // Woken by the wait's own alarm.
+    let over = |_: &mut Context<'_>| match run.host.now() >= at {
+        true => Poll::Ready(Ok(())),
+        false => Poll::Pending,
     };
-    guarded(slept, run, slot).await.map(|_| ())
+    waited(poll_fn(over), Some(at), run, slot).await.map(|_| ())
 }
 
 /// The two halves of a commit.

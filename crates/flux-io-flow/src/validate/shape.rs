@@ -1,7 +1,7 @@
 //! Names, connectivity, cycles, types: what makes a graph a flow.
 
 use super::{Found, plan_wide};
-use flux_io_core::{Graph, GraphEdge, StageKind, StageNode};
+use flux_io_core::{Graph, StageKind, StageNode};
 use std::collections::BTreeMap;
 
 /// Every name of a stage: its own, and those of several fused operators.
@@ -19,6 +19,10 @@ pub(super) fn names(g: &Graph, found: &mut Found) {
                 let what = format!("a {} has an empty name", n.kind.as_str());
                 found.at("P012", g.path_to(i), what, "name it: the name is its identity");
                 continue;
+            }
+            if name.contains(char::is_control) {
+                let what = format!("the name {name:?} has a control character");
+                found.at("P012", g.path_to(i), what, "name it in letters, digits and signs");
             }
             let times = seen.entry(name).or_default();
             *times += 1;
@@ -39,23 +43,43 @@ pub(super) fn sources(g: &Graph, found: &mut Found) {
     }
 }
 
-/// P002, P005.
+/// P002, P005, P018.
 pub(super) fn ports(g: &Graph, dead_letters: Option<usize>, found: &mut Found) {
+    let (mut left, mut reached) = (BTreeMap::new(), BTreeMap::new());
+    for e in &g.edges {
+        *left.entry(e.from).or_insert(0_usize) += 1;
+        *reached.entry(e.to).or_insert(0_usize) += 1;
+    }
     for (i, n) in g.nodes.iter().enumerate() {
         for port in 0..n.outs.len() {
-            if !g.edges.iter().any(|e| e.from == (i, port)) {
-                let what = format!("output {port} of stage `{}` leads nowhere", n.name);
-                let fix = "end it with `.sink(name, ..)`, `.fold(name, ..)` or `.discard(name)`";
-                found.at("P002", g.path_to(i), what, fix);
+            match left.get(&(i, port)) {
+                None => {
+                    let what = format!("output {port} of stage `{}` leads nowhere", n.name);
+                    let fix = "end it with `.sink(name, ..)`, `.fold(name, ..)` or \
+                               `.discard(name)`";
+                    found.at("P002", g.path_to(i), what, fix);
+                }
+                Some(1) => {}
+                Some(edges) => {
+                    let what = format!("{edges} edges leave output {port} of stage `{}`", n.name);
+                    found.at("P018", g.path_to(i), what, "branch: each output has one edge");
+                }
             }
         }
         if dead_letters == Some(i) {
             continue;
         }
         for port in 0..n.ins.len() {
-            if !g.edges.iter().any(|e| e.to == (i, port)) {
-                let what = format!("nothing leads to input {port} of stage `{}`", n.name);
-                found.at("P005", g.path_to(i), what, "join a flow to it, or leave it out");
+            match reached.get(&(i, port)) {
+                None => {
+                    let what = format!("nothing leads to input {port} of stage `{}`", n.name);
+                    found.at("P005", g.path_to(i), what, "join a flow to it, or leave it out");
+                }
+                Some(1) => {}
+                Some(edges) => {
+                    let what = format!("{edges} edges lead to input {port} of stage `{}`", n.name);
+                    found.at("P018", g.path_to(i), what, "merge them: each input has one edge");
+                }
             }
         }
         if n.ins.is_empty() && n.kind != StageKind::Source {
@@ -65,55 +89,109 @@ pub(super) fn ports(g: &Graph, dead_letters: Option<usize>, found: &mut Found) {
     }
 }
 
+/// P019.
+pub(super) fn joints(g: &Graph, found: &mut Found) {
+    for (i, n) in g.nodes.iter().enumerate() {
+        if n.kind == StageKind::Merge && n.ins.len() == 1 {
+            let what = format!("the merge `{}` has one input", n.name);
+            found.at("P019", g.path_to(i), what, "join a second flow to it, or leave it out");
+        }
+        if n.kind == StageKind::Branch && n.outs.is_empty() {
+            let what = format!("the branch `{}` has no output", n.name);
+            found.at("P019", g.path_to(i), what, "give it at least one output");
+        }
+    }
+}
+
+/// Stages of a cycle that are named.
+const CYCLE_NAMES: usize = 16;
+
 /// P004: one fault for each cycle of a set of disjoint ones that touches every knot of cycles.
 pub(super) fn cycles(g: &Graph, found: &mut Found) {
-    let mut left: Vec<bool> = vec![true; g.nodes.len()];
-    // Each turn takes at least one stage away.
-    for _ in 0..g.nodes.len() {
-        peel(g, &mut left);
-        let Some(start) = left.iter().position(|l| *l) else { return };
-        let cycle = walk(g, &left, start);
+    let mut knots = Knots::of(g);
+    while let Some(cycle) = knots.next_cycle() {
         let name = |i: &usize| g.nodes.get(*i).map_or_else(String::new, |n| n.name.clone());
-        let names: Vec<String> = cycle.iter().chain(cycle.first()).map(name).collect();
+        let mut names: Vec<String> = cycle.iter().chain(cycle.first()).map(name).collect();
+        if names.len() > CYCLE_NAMES {
+            names.splice(CYCLE_NAMES - 1..names.len() - 1, ["..".to_owned()]);
+        }
         let what = format!("{} stages form a cycle", cycle.len());
         found.at("P004", names, what, "cut it: rows flow from sources to sinks");
-        for i in cycle {
-            left[i] = false;
-        }
+        knots.take(cycle);
     }
 }
 
-/// Takes away, until none is left, stages that nothing leads to or that lead nowhere.
-fn peel(g: &Graph, left: &mut [bool]) {
-    loop {
-        let inside: Vec<&GraphEdge> =
-            g.edges.iter().filter(|e| in_both(left, e.from.0, e.to.0)).collect();
-        let knotted =
-            |i: usize| inside.iter().any(|e| e.from.0 == i) && inside.iter().any(|e| e.to.0 == i);
-        let gone: Vec<usize> = (0..left.len()).filter(|i| left[*i] && !knotted(*i)).collect();
-        if gone.is_empty() {
-            return;
-        }
-        gone.into_iter().for_each(|i| left[i] = false);
-    }
+/// The stages that are on a cycle, or between two.
+struct Knots {
+    /// Where each stage leads, and what leads to it; stages that are not there are left out.
+    next: Vec<Vec<usize>>,
+    before: Vec<Vec<usize>>,
+    /// Edges to and from stages that are left.
+    ins: Vec<usize>,
+    outs: Vec<usize>,
+    left: Vec<bool>,
+    /// No stage before it is left.
+    from: usize,
 }
 
-fn in_both(left: &[bool], a: usize, b: usize) -> bool {
-    left.get(a) == Some(&true) && left.get(b) == Some(&true)
-}
-
-/// Follows edges among the stages that are left until one comes again; gives the cycle.
-fn walk(g: &Graph, left: &[bool], start: usize) -> Vec<usize> {
-    let mut way = vec![start];
-    while let Some(&at) = way.last() {
-        let next = g.edges.iter().find(|e| e.from.0 == at && in_both(left, at, e.to.0));
-        let Some(e) = next else { break };
-        if let Some(k) = way.iter().position(|i| *i == e.to.0) {
-            return way.split_off(k);
+impl Knots {
+    fn of(g: &Graph) -> Self {
+        let n = g.nodes.len();
+        let mut knots = Self {
+            next: vec![Vec::new(); n],
+            before: vec![Vec::new(); n],
+            ins: vec![0; n],
+            outs: vec![0; n],
+            left: vec![true; n],
+            from: 0,
+        };
+        for e in g.edges.iter().filter(|e| e.from.0 < n && e.to.0 < n) {
+            knots.next[e.from.0].push(e.to.0);
+            knots.before[e.to.0].push(e.from.0);
+            knots.outs[e.from.0] += 1;
+            knots.ins[e.to.0] += 1;
         }
-        way.push(e.to.0);
+        let ends = (0..n).filter(|i| knots.ins[*i] == 0 || knots.outs[*i] == 0).collect();
+        knots.take(ends);
+        knots
     }
-    way
+
+    /// Takes these stages away, and all that nothing leads to, or that lead nowhere, without them.
+    fn take(&mut self, mut gone: Vec<usize>) {
+        while let Some(i) = gone.pop() {
+            if !std::mem::take(&mut self.left[i]) {
+                continue;
+            }
+            for &k in &self.next[i] {
+                self.ins[k] -= 1;
+                if self.ins[k] == 0 {
+                    gone.push(k);
+                }
+            }
+            for &k in &self.before[i] {
+                self.outs[k] -= 1;
+                if self.outs[k] == 0 {
+                    gone.push(k);
+                }
+            }
+        }
+    }
+
+    /// A cycle among the stages that are left: the first edges are followed until one comes again.
+    fn next_cycle(&mut self) -> Option<Vec<usize>> {
+        self.from += self.left[self.from..].iter().position(|left| *left)?;
+        let mut way = vec![self.from];
+        let mut place = BTreeMap::from([(self.from, 0)]);
+        while let Some(&at) = way.last() {
+            let next = *self.next[at].iter().find(|k| self.left[**k])?;
+            if let Some(&k) = place.get(&next) {
+                return Some(way.split_off(k));
+            }
+            place.insert(next, way.len());
+            way.push(next);
+        }
+        None
+    }
 }
 
 /// P006.

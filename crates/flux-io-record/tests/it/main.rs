@@ -8,6 +8,8 @@ mod csv;
 mod edit;
 mod golden;
 mod jobs;
+#[cfg(feature = "jq")]
+mod jq;
 mod json;
 mod ndjson;
 mod split;

@@ -140,3 +140,15 @@ fn the_usual_depth_is_128() {
         "byte 133: nested deeper than the limit of 128"
     );
 }
+
+/// What is given as one record must be one: a blank line, which a stream passes over, is none.
+#[test]
+fn records_catalogue() {
+    let error = |text: &str| {
+        let parsed = flux_io_record::Record::parse(text.as_bytes(), &Limits::default());
+        parsed.unwrap_err().to_string()
+    };
+    assert_eq!(error(""), "byte 1: the record is empty");
+    assert_eq!(error(" \t "), "byte 4: the record is empty");
+    assert_eq!(error("{} {}"), "byte 4: text behind the record: one record stands on one line");
+}

@@ -79,5 +79,30 @@ pub(crate) fn every_split<D: Decode>(make: impl Fn() -> D, input: &[u8]) -> Stri
         assert_eq!(apart(&log), apart(&whole), "cut at {first}");
         assert_eq!(end, place);
     }
+    let rejections = apart(&whole).1;
+    let header = rejections.iter().filter(|line| line.contains(": header, ")).count();
+    let rejected: Vec<u64> = rejections
+        .iter()
+        .filter(|line| !line.contains(": header, "))
+        .filter_map(|line| line.rsplit(" [").next()?.split('/').next()?.parse().ok())
+        .collect();
+    assert_eq!(rejected.len() + header, rejections.len());
+    whole_counts(make(), input, &rejected);
     whole
+}
+
+/// No record is lost: the numbers of those that came through and of those that were rejected are
+/// together the numbers from 1 to the last one.
+fn whole_counts(mut d: impl Decode, input: &[u8], rejected: &[u64]) {
+    let mut column = RecordColumn::default();
+    let mut at = 0;
+    while at < input.len() {
+        at += d.decode(&input[at..], &mut column, usize::MAX, &mut |_| ());
+    }
+    let mut records = d.place().record - 1;
+    let (rows, mut late) = (column.rows(), 0);
+    d.finish(&mut column, &mut |r| late += u64::from(!r.error.what.starts_with("header")));
+    records += late + (column.rows() - rows) as u64;
+    assert_eq!(column.rows() + rejected.len(), records as usize);
+    assert!(rejected.is_sorted_by(|a, b| a < b) && rejected.last().is_none_or(|n| *n <= records));
 }
