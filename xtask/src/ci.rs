@@ -3,7 +3,8 @@
 
 use crate::report::{self, Line, Outcome, Verdict};
 use crate::{
-    alone, deny, doc, doors, examples, fmt, layers, lint, package, rows, schedules, specs, test,
+    alone, deny, doc, doors, examples, fmt, layers, lint, mutants, package, rows, schedules, specs,
+    test,
 };
 
 /// One check, run without arguments.
@@ -22,6 +23,7 @@ const STEPS: &[(&str, Check)] = &[
     ("loom", schedules::loom),
     ("shuttle", schedules::shuttle),
     ("specs", specs::run),
+    ("mutants", mutants::run),
     ("doc-tests", test::doc_tests),
     ("doc", doc::run),
     ("examples", examples::run),

@@ -15,6 +15,7 @@ cargo xtask <command>
   lint                      clippy over every target and feature
   alone                     every library by itself: no features, default, each feature
   test                      tests, then heavy* tests optimised, then doc-tests
+  mutants                   known faults of the protocol against the simulator: each must be found
   doc                       documentation with warnings refused
   examples                  every example on its small input
   package                   what each crate would ship

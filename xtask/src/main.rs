@@ -17,6 +17,7 @@ mod help;
 mod layers;
 mod lint;
 mod metadata;
+mod mutants;
 mod nightly;
 mod package;
 mod process;
@@ -31,6 +32,9 @@ use std::process::ExitCode;
 use report::{Outcome, Verdict};
 
 fn main() -> ExitCode {
+    if let Some(code) = mutants::as_compiler() {
+        return code;
+    }
     let args: Vec<String> = std::env::args().skip(1).collect();
     let (command, rest) = match args.split_first() {
         Some((command, rest)) => (command.as_str(), rest),
@@ -68,6 +72,7 @@ fn dispatch(command: &str, args: &[String]) -> Outcome {
         "test" => test::all(),
         "doc" => doc::run(),
         "examples" => examples::run(),
+        "mutants" => mutants::run(),
         "package" => package::run(),
         "deny" => deny::run(),
         "loom" => schedules::loom(),

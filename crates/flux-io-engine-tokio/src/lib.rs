@@ -5,11 +5,13 @@
 //! blocking work in at most two threads at a time, and tasks that are aborted when the run's future
 //! is dropped.
 
+mod dataflow;
 mod executor;
 mod host;
 mod sync;
 mod timers;
 
+pub use dataflow::{Block, DataflowEngine};
 pub use executor::TokioExecutor;
 
 use flux_io_core::{

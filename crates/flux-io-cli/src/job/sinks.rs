@@ -2,6 +2,7 @@
 
 use super::dead::DeadLetters;
 use super::deliver::{Ports, RouteTo};
+use super::kept::Bytes;
 use super::{Settings, is_result};
 use crate::config::{self, Pipeline as File, Sink, SinkKind, Takes};
 use flux_io::connect::lines;
@@ -24,6 +25,8 @@ enum To {
     File(PathBuf),
     Stdout,
     Null,
+    /// Lines kept in memory.
+    Kept(Bytes),
 }
 
 impl To {
@@ -63,6 +66,7 @@ impl End {
             }
             To::Stdout => flow.sink(&name, lines::stdout().compression(self.packed)),
             To::Null => flow.discard(&name),
+            To::Kept(bytes) => flow.sink(&name, lines::writer("memory", bytes)),
         });
     }
 }
@@ -76,7 +80,7 @@ pub(super) fn ports(file: &File, settings: &Settings) -> Result<(Ports, Vec<End>
         known.unwrap_or_else(|| {
             ends.push(End {
                 name: sink.name.value.clone(),
-                to: To::of(sink),
+                to: if settings.kept.is_some() { To::Null } else { To::of(sink) },
                 packed: packed(sink),
             });
             ends.len() - 1
@@ -94,12 +98,12 @@ pub(super) fn ports(file: &File, settings: &Settings) -> Result<(Ports, Vec<End>
             ports.takes.push((*class, port_of(sink)));
         }
     }
-    if let Some(path) = &settings.ledger {
-        ends.push(End {
-            name: "--ledger".to_owned(),
-            to: To::File(path.clone()),
-            packed: Compression::None,
-        });
+    let ledger = match (&settings.kept, &settings.ledger) {
+        (Some(kept), _) => Some(To::Kept(kept.fates.clone())),
+        (None, path) => path.clone().map(To::File),
+    };
+    if let Some(to) = ledger {
+        ends.push(End { name: "--ledger".to_owned(), to, packed: Compression::None });
         ports.ledger = Some(ends.len() - 1);
     }
     Ok((ports, ends))
@@ -109,14 +113,18 @@ pub(super) fn ports(file: &File, settings: &Settings) -> Result<(Ports, Vec<End>
 pub(super) fn dead_letters(
     pipeline: Pipeline<'static>,
     file: &File,
-    _settings: &Settings,
+    settings: &Settings,
 ) -> Pipeline<'static> {
+    let sources = file.sources.iter().map(|s| s.name.value.clone()).collect();
+    let encode = DeadLetters { sources };
+    if let Some(kept) = &settings.kept {
+        let sink = WriterSink::new("memory", kept.letters.clone(), encode);
+        return pipeline.dead_letters("kept.dead_letters", sink);
+    }
     let Some(sink) = file.sinks.iter().find(|s| s.takes.contains(&Takes::DeadLetters)) else {
         return pipeline;
     };
     let name = stage_name(&sink.name.value);
-    let sources = file.sources.iter().map(|s| s.name.value.clone()).collect();
-    let encode = DeadLetters { sources };
     match To::of(sink) {
         To::File(path) => pipeline.dead_letters(
             &name,
@@ -126,7 +134,7 @@ pub(super) fn dead_letters(
             &name,
             WriterSink::new("stdout", std::io::stdout(), encode).compression(packed(sink)),
         ),
-        To::Null => pipeline.dead_letters(&name, Nowhere),
+        To::Null | To::Kept(_) => pipeline.dead_letters(&name, Nowhere),
     }
 }
 

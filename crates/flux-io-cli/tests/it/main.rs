@@ -7,6 +7,7 @@ mod catalogue;
 mod examples;
 mod golden;
 mod schema;
+mod usage;
 
 use flux_io_cli::config::{Checks, Pipeline, Problems, parse};
 

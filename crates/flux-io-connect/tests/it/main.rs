@@ -31,6 +31,7 @@ mod parse;
 mod parts;
 #[cfg(feature = "lines")]
 mod positions;
+mod reactive;
 #[cfg(feature = "lines")]
 mod registry;
 mod sources;

@@ -58,6 +58,9 @@ impl OutEdge {
                 self.scatter(&mut b, run, slot, now).await?;
                 Ok(Some(b))
             }
+            Route::RoundRobin if self.to.len() > 1 && !self.ordered => {
+                send_any(&self.to, &mut self.turn, b, run, slot, now).await
+            }
             Route::RoundRobin if self.to.len() > 1 => {
                 if std::mem::replace(&mut self.sent_in_turn, true) {
                     self.to[self.turn].control(Control::Turn);
@@ -187,6 +190,38 @@ pub(super) async fn send_one(
             Poll::Ready(spare) => Poll::Ready(Ok(spare)),
             Poll::Pending => wait.poll(retry, cx),
         }
+    })
+    .await
+}
+
+/// Sends over whichever edge has room first, looking from `turn` on: nobody behind asked for an
+/// order, so a slow receiver holds up none of the others.
+async fn send_any(
+    edges: &[Edge],
+    turn: &mut usize,
+    b: AnyBatch,
+    run: &Shared,
+    slot: usize,
+    clock: &mut Moment,
+) -> Result<Option<AnyBatch>, Halt> {
+    let mut batch = Some(b);
+    let mut wait = Wait::new(run, slot, Doing::Room);
+    poll_fn(|cx| {
+        if run.handle.aborted() {
+            return Poll::Ready(Err(Halt::Aborted));
+        }
+        *clock = run.host.now();
+        let mut first = None;
+        for k in 0..edges.len() {
+            let at = (*turn + k) % edges.len();
+            let mut retry = None;
+            if let Poll::Ready(spare) = edges[at].poll_send(cx, &mut batch, &mut retry, *clock) {
+                *turn = at + 1;
+                return Poll::Ready(Ok(spare));
+            }
+            first = [first, retry].into_iter().flatten().min();
+        }
+        wait.poll(first, cx)
     })
     .await
 }
