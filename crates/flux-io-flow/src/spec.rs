@@ -9,7 +9,7 @@
 //! order of their names.
 //!
 //! ```
-//! use flux_io_flow::Pipeline;
+//! use flux_io_flow::{Flow, Pipeline, Raw};
 //! use flux_io_flow::spec::{GraphSpec, Registry};
 //! # use flux_io_core::{Batch, Filled, IoCx, Sink, Source, StageError};
 //! # struct Numbers;
@@ -29,7 +29,9 @@
 //! # }
 //! let mut parts = Registry::new();
 //! parts.source("numbers", |_| Ok(Numbers));
-//! parts.flow("double", |flow, _| Ok(flow.map("double", |x: u64| 2 * x).fusion_barrier()));
+//! parts.flow("double", |flow: Flow<'static, Vec<u64>, Raw>, _| {
+//!     Ok(flow.map("double", |x| 2 * x).fusion_barrier())
+//! });
 //! parts.sink("shelf", |_| Ok(Shelf));
 //!
 //! let flow = Pipeline::new().source("numbers", Numbers).map("double", |x| 2 * x).fusion_barrier();
