@@ -158,8 +158,8 @@ fn cuts_agree(store: &MemorySnapshots, sources: &[&str], fence: &str) {
 /// Whatever the schedule, a pipeline ends, gives what it must, and its sums are right. Row 279.
 ///
 /// Caught (the code was broken so, and this failed): a wake of a running task that is forgotten; an
-/// edge's waker stored behind the unlock; an edge that wakes no sender; a stop that notifies before
-/// it stores. Not caught: a lost ordering of memory, since shuttle's atomics are sequentially
+/// edge's waker stored behind the unlock; an edge that wakes no sender; a receiver that turns
+/// away and wakes nobody; a stop that notifies before it stores. Not caught: a lost ordering of memory, since shuttle's atomics are sequentially
 /// consistent; the loom models are there for it.
 #[test]
 fn pipelines_end_right_under_every_schedule() {
