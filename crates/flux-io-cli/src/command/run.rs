@@ -42,7 +42,7 @@ pub(super) fn run(args: &Run, json: bool) -> Outcome {
         .batch(loaded.file.run.batch_rows as usize)
         .handle(&handle);
     let options = RunOptions { memory: Some(Arc::<Cap>::clone(&cap)), ..options };
-    let Job { plan, tally, sources, accumulator } = job;
+    let Job { plan, tally, sources, accumulator, .. } = job;
     let start = now();
     let ended = engine::run(loaded.file.run.engine, plan, options);
     let took = start.elapsed();
