@@ -158,6 +158,12 @@ impl Node for Watched<'_> {
     fn accepts(&self, port: usize) -> bool {
         self.inner.accepts(port)
     }
+    fn follows_time(&self) -> bool {
+        self.inner.follows_time()
+    }
+    fn promise(&mut self, watermark: Timestamp) -> Option<Timestamp> {
+        self.inner.promise(watermark)
+    }
     fn in_flight(&self) -> usize {
         self.inner.in_flight()
     }

@@ -4,8 +4,8 @@
 //! each word stays open until the input ends and leaves then, as a partial result with reason
 //! `end`.
 //!
-//! A requirement that names no variable tells fragments apart by source and sequence number; rows
-//! made by `flat_map` have numbers of their own, so a word that stands twice counts twice.
+//! A word that stands twice counts twice: with `Identity::Each` no fragment is a copy of another,
+//! and a count costs the same however often its word comes.
 //!
 //! `cargo run --release --example wordcount -- FILE`, or `... -- - < FILE` for standard input;
 //! without an argument it counts a text of its own. Batch size and engine change the speed, never
@@ -22,6 +22,7 @@ mod engines;
 
 use command::{Args, Failure};
 use engines::Engine;
+use flux_io::accumulate::Identity;
 use flux_io::connect::lines;
 use flux_io::flow::Runnable;
 use flux_io::prelude::*;
@@ -65,6 +66,7 @@ fn pipeline(
         .accumulate("count", |policy| {
             policy
                 .require(Require::count(u32::MAX))
+                .identity(Identity::Each)
                 .merge(|count: &mut u64, _word: &mut String| *count += 1)
         })
         .parallel(workers)

@@ -3,7 +3,7 @@
 use crate::process::{cargo, root, run as run_command};
 use crate::report::Outcome;
 
-/// `cargo run --release` in `bench/` with `args` handed on.
+/// Builds the workspace in `bench/`, not incrementally, and runs its runner with `args`.
 ///
 /// # Errors
 /// There is no `bench/` workspace, or the run failed.
@@ -12,6 +12,9 @@ pub(crate) fn run(args: &[String]) -> Outcome {
     if !folder.join("Cargo.toml").is_file() {
         return Err("there is no workspace in bench/".to_owned());
     }
-    let mut command = cargo(["run", "--release", "--"]);
-    run_command(command.args(args).current_dir(folder))
+    // The runner starts the other binaries, so all of them are built.
+    let mut build = cargo(["build", "--release"]);
+    run_command(build.env("CARGO_INCREMENTAL", "0").current_dir(&folder))?;
+    let mut command = cargo(["run", "--release", "--package", "bench", "--"]);
+    run_command(command.env("CARGO_INCREMENTAL", "0").args(args).current_dir(folder))
 }

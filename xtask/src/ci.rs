@@ -2,7 +2,10 @@
 //! them all, and ends with a table and one line of counts.
 
 use crate::report::{self, Line, Outcome, Verdict};
-use crate::{alone, deny, doc, examples, fmt, layers, lint, package, rows, test};
+use crate::{
+    alone, deny, doc, doors, examples, fmt, layers, lint, mutants, package, rows, schedules, specs,
+    test,
+};
 
 /// One check, run without arguments.
 type Check = fn() -> Outcome;
@@ -12,10 +15,15 @@ const STEPS: &[(&str, Check)] = &[
     ("fmt", fmt::run),
     ("layers", layers::run),
     ("rows", rows::check_tree),
+    ("doors", doors::run),
     ("lint", lint::run),
     ("alone", alone::run),
     ("test", test::default),
     ("heavy", test::heavy),
+    ("loom", schedules::loom),
+    ("shuttle", schedules::shuttle),
+    ("specs", specs::run),
+    ("mutants", mutants::run),
     ("doc-tests", test::doc_tests),
     ("doc", doc::run),
     ("examples", examples::run),
@@ -24,7 +32,7 @@ const STEPS: &[(&str, Check)] = &[
 ];
 
 /// What `--fast` keeps.
-const FAST: &[&str] = &["fmt", "layers", "rows", "lint"];
+const FAST: &[&str] = &["fmt", "layers", "rows", "doors", "lint"];
 
 /// Runs the gate, or the part of it that `args` chooses.
 ///

@@ -42,6 +42,10 @@ fn default_items(workload: &str) -> u64 {
     match workload {
         "w1" => 100_000_000,
         "w2" => 200 << 20,
+        "w3" => 48_000_000,
+        "w4" | "w4m" => 20_000_000,
+        "w9" => 1_000_000,
+        "cpu" => 400_000,
         "w5" => 8 << 20,
         "lat" => 16 << 20,
         "orders" => ORDERS[1].lines,

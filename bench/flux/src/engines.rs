@@ -16,6 +16,28 @@ pub(crate) enum On {
     Rayon(u32),
 }
 
+impl On {
+    /// Where a case named `flux-sync`, `flux-tokio-2` or `flux-rayon-1` runs.
+    pub(crate) fn of(case: &str) -> Option<Self> {
+        Some(match case {
+            "flux-sync" => Self::Sync,
+            "flux-tokio-1" => Self::Tokio(1),
+            "flux-tokio-2" => Self::Tokio(2),
+            "flux-rayon-1" => Self::Rayon(1),
+            "flux-rayon-2" => Self::Rayon(2),
+            _ => return None,
+        })
+    }
+
+    /// Workers there, and instances of what is parallel.
+    pub(crate) const fn workers(self) -> u32 {
+        match self {
+            Self::Sync => 1,
+            Self::Tokio(n) | Self::Rayon(n) => n,
+        }
+    }
+}
+
 /// Runs a flow to its end in batches of `batch` rows. With `chain` stages share a task where they
 /// can.
 pub(crate) fn run(
@@ -24,11 +46,7 @@ pub(crate) fn run(
     chain: bool,
     flow: impl Runnable<'static>,
 ) -> Result<RunReport, BenchError> {
-    let workers = match on {
-        On::Sync => 1,
-        On::Tokio(n) | On::Rayon(n) => n,
-    };
-    let mut options = RunOptions::default().batch(batch).workers(workers);
+    let mut options = RunOptions::default().batch(batch).workers(on.workers());
     options.chain = chain;
     let report = match on {
         On::Sync => engine::Sync::new().with(options).run(flow),

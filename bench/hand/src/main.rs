@@ -1,12 +1,16 @@
 //! The hand-written side: what one gets without a framework. Each workload's first case is its
 //! limit; others show what a usual way of writing it costs.
 
+mod cpu;
 mod latency;
 mod orders;
 mod w1;
 mod w2;
+mod w3;
+mod w4;
 mod w5;
 mod w7;
+mod w9;
 
 use std::process::ExitCode;
 
@@ -16,6 +20,10 @@ fn main() -> ExitCode {
     run_child(|task| match task.workload.as_str() {
         "w1" => w1::run(task),
         "w2" => w2::run(task),
+        "w3" => w3::run(task),
+        "w4" | "w4m" => w4::run(task),
+        "w9" => w9::run(task),
+        "cpu" => cpu::run(task),
         "w5" => w5::run(task),
         "w7" => w7::run(task),
         "orders" => orders::run(task),

@@ -5,9 +5,11 @@
 
 use std::process::ExitCode;
 
+mod files;
+
 use bench_common::{
-    BATCH_ITEMS, BenchError, Measured, VARIABLES, fragment_at, keep, map_first, map_second, mix,
-    record_sum, run_child, timed,
+    BATCH_ITEMS, BenchError, Measured, VARIABLES, burn, fragment_at, keep, map_first, map_second,
+    mix, record_sum, run_child, timed,
 };
 use hashbrown::{HashMap, hash_map::Entry};
 use renoir::prelude::*;
@@ -23,6 +25,14 @@ fn main() -> ExitCode {
             ("w1", "renoir-2t") => map_filter_map_sum(n, 2),
             ("w2", "renoir-shuffle") => shuffle(n, BATCH_ITEMS),
             ("w2", "renoir-shuffle-16384") => shuffle(n, 16_384),
+            ("w3", "renoir-1t") => files::group_by_count(n, 1),
+            ("w3", "renoir-2t") => files::group_by_count(n, 2),
+            ("w3", "renoir-fold-1t") => files::fold_of_a_map(n, 1),
+            ("w3", "renoir-fold-2t") => files::fold_of_a_map(n, 2),
+            (w4 @ ("w4" | "w4m"), "renoir-1t") => files::spreads(w4, n, 1),
+            (w4 @ ("w4" | "w4m"), "renoir-2t") => files::spreads(w4, n, 2),
+            ("cpu", "renoir-1t") => burn_sum(n, 1),
+            ("cpu", "renoir-2t") => burn_sum(n, 2),
             ("w5", "renoir-expert-1") => assemble(n, 1),
             ("w5", "renoir-expert-2") => assemble(n, 2),
             _ => return Err(task.unknown()),
@@ -61,6 +71,14 @@ fn map_filter_map_sum(n: u64, replicas: u64) -> Result<(u64, f64), BenchError> {
     let source = context.stream_par_iter(move |id, of| n * id / of..n * (id + 1) / of);
     let chain = source.map(map_first).filter(keep).map(map_second);
     let result = chain.fold_assoc(0u64, add, add).collect_vec();
+    execute(context, result)
+}
+
+/// The workload `cpu`.
+fn burn_sum(n: u64, replicas: u64) -> Result<(u64, f64), BenchError> {
+    let context = context(replicas)?;
+    let source = context.stream_par_iter(move |id, of| n * id / of..n * (id + 1) / of);
+    let result = source.map(burn).fold_assoc(0u64, add, add).collect_vec();
     execute(context, result)
 }
 

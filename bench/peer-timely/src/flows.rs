@@ -3,7 +3,7 @@
 
 use std::{ops::Range, sync::atomic::Ordering::Relaxed};
 
-use bench_common::{VARIABLES, fragment_at, keep, map_first, map_second, mix, record_sum};
+use bench_common::{VARIABLES, burn, fragment_at, keep, map_first, map_second, mix, record_sum};
 use hashbrown::{HashMap, hash_map::Entry};
 use serde::{Deserialize, Serialize};
 use timely::{
@@ -23,7 +23,7 @@ use timely::{
 
 use crate::Total;
 
-type Seeded = foldhash::fast::RandomState;
+pub(crate) type Seeded = foldhash::fast::RandomState;
 const COMPLETE: u8 = (1 << VARIABLES) - 1;
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -52,6 +52,16 @@ pub(crate) fn map_filter_map_sum(worker: &mut Worker, n: u64, total: Total) {
     worker.dataflow::<u64, _, _>(|scope| {
         let mapped = source_of(scope, range, 65_536).map(map_first).filter(keep).map(map_second);
         sum_into(mapped, Pipeline, |x| x, total, &probe);
+    });
+}
+
+/// The workload `cpu`.
+pub(crate) fn burn_sum(worker: &mut Worker, n: u64, total: Total) {
+    let range = share(worker, n);
+    let probe = ProbeHandle::new();
+    worker.dataflow::<u64, _, _>(|scope| {
+        let burnt = source_of(scope, range, 1024).map(burn);
+        sum_into(burnt, Pipeline, |x| x, total, &probe);
     });
 }
 
@@ -121,7 +131,7 @@ fn apply(open: &mut HashMap<u64, Parts, Seeded>, fragment: OwnedFragment) -> Opt
 }
 
 /// A source that gives at most `items_per_turn` items and then lets other operators run.
-fn source_of<'s, T: Clone + 'static>(
+pub(crate) fn source_of<'s, T: Clone + 'static>(
     scope: Scope<'s, u64>,
     items: impl Iterator<Item = T> + 'static,
     items_per_turn: usize,

@@ -1,5 +1,6 @@
 //! The timely side. A case's name ends with its number of workers (`timely-1t`, `timely-2t`).
 
+mod files;
 mod flows;
 
 use std::{
@@ -26,6 +27,14 @@ fn run(task: &Task) -> Result<Measured, BenchError> {
         ("w1", "timely-1t") => on_workers(1, n, flows::map_filter_map_sum),
         ("w1", "timely-2t") => on_workers(2, n, flows::map_filter_map_sum),
         ("w2", "timely-exchange") => on_workers(2, n, flows::exchange_to_second_worker),
+        ("w3", "timely-1t") => on_workers(1, n, files::count_words),
+        ("w3", "timely-2t") => on_workers(2, n, files::count_words),
+        ("w4", "timely-1t") => on_workers(1, n, files::spreads_few),
+        ("w4", "timely-2t") => on_workers(2, n, files::spreads_few),
+        ("w4m", "timely-1t") => on_workers(1, n, files::spreads_many),
+        ("w4m", "timely-2t") => on_workers(2, n, files::spreads_many),
+        ("cpu", "timely-1t") => on_workers(1, n, flows::burn_sum),
+        ("cpu", "timely-2t") => on_workers(2, n, flows::burn_sum),
         ("w5", "timely-1t") => on_workers(1, n, flows::assemble),
         ("w5", "timely-2t") => on_workers(2, n, flows::assemble),
         _ => Err(task.unknown()),

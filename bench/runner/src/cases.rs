@@ -44,8 +44,11 @@ pub(crate) struct Workload {
     pub(crate) warm_mib: usize,
 }
 
+/// The program of cases that run `py/peers.py`, which are left out where their package is not there.
+pub(crate) const PYTHON: &str = "python3";
+
 /// All workloads, in the order of the report.
-pub(crate) const WORKLOADS: [Workload; 6] = [
+pub(crate) const WORKLOADS: [Workload; 11] = [
     Workload {
         name: "w1",
         title: "map, filter, map, sum over u64",
@@ -61,11 +64,46 @@ pub(crate) const WORKLOADS: [Workload; 6] = [
         warm_mib: 0,
     },
     Workload {
+        name: "w3",
+        title: "word count of a text file, 12 words a line, 200,000 distinct by Zipf's law",
+        items: 48_000_000,
+        quick_items: 2_400_000,
+        warm_mib: 64,
+    },
+    Workload {
+        name: "w4",
+        title: "smallest, mean and largest value of 413 keys, rows of a text file",
+        items: 20_000_000,
+        quick_items: 2_000_000,
+        warm_mib: 0,
+    },
+    Workload {
+        name: "w4m",
+        title: "the same with a million keys",
+        items: 20_000_000,
+        quick_items: 2_000_000,
+        warm_mib: 256,
+    },
+    Workload {
         name: "w5",
         title: "assembly of records from 4 fragments of 64 bytes, shuffled in windows of 2^20",
         items: 8 << 20,
         quick_items: 4 << 20,
         warm_mib: 256,
+    },
+    Workload {
+        name: "w9",
+        title: "NDJSON fragments in, records of 4 assembled by key, NDJSON out",
+        items: 1_000_000,
+        quick_items: 100_000,
+        warm_mib: 128,
+    },
+    Workload {
+        name: "cpu",
+        title: "a map of two microseconds a number, summed",
+        items: 400_000,
+        quick_items: 50_000,
+        warm_mib: 0,
     },
     Workload {
         name: "orders",
@@ -89,6 +127,13 @@ pub(crate) const WORKLOADS: [Workload; 6] = [
         warm_mib: 0,
     },
 ];
+
+impl Workload {
+    /// Whether its cases read a file that `gen-inputs` writes.
+    pub(crate) fn reads_file(&self) -> bool {
+        matches!(self.name, "w3" | "w4" | "w4m" | "w9" | "orders")
+    }
+}
 
 const fn case(workload: &'static str, name: &'static str, program: &'static str) -> Case {
     Case { workload, name, program, role: Role::Other, only_full: false, divisor: 1 }
@@ -151,6 +196,71 @@ pub(crate) const CASES: &[Case] = &[
     case("w2", "flux-tokio", "flux"),
     case("w2", "flux-sync", "flux"),
     case("w2", "flux-rayon", "flux"),
+    case("w3", "hand", "hand").limit(),
+    case("w3", "hand-2t", "hand"),
+    case("w3", "owned", "hand").full(),
+    case("w3", "renoir-1t", "peer-renoir").peer(),
+    case("w3", "renoir-2t", "peer-renoir").full(),
+    case("w3", "renoir-fold-1t", "peer-renoir").full(),
+    case("w3", "renoir-fold-2t", "peer-renoir").full(),
+    case("w3", "timely-1t", "peer-timely").peer(),
+    case("w3", "timely-2t", "peer-timely").full(),
+    case("w3", "duckdb-1t", PYTHON).full(),
+    case("w3", "duckdb-2t", PYTHON).peer(),
+    case("w3", "polars-2t", PYTHON),
+    case("w3", "flux-sync", "flux"),
+    case("w3", "flux-tokio-1", "flux").full(),
+    case("w3", "flux-tokio-2", "flux"),
+    case("w3", "flux-rayon-1", "flux").full(),
+    case("w3", "flux-rayon-2", "flux"),
+    case("w3", "flux-strings", "flux"),
+    case("w4", "dense-256", "hand").limit(),
+    case("w4", "dense-256-2t", "hand"),
+    case("w4", "map", "hand").full(),
+    case("w4", "renoir-1t", "peer-renoir").full(),
+    case("w4", "renoir-2t", "peer-renoir").peer(),
+    case("w4", "timely-1t", "peer-timely").full(),
+    case("w4", "timely-2t", "peer-timely").peer(),
+    case("w4", "duckdb-2t", PYTHON).peer(),
+    case("w4", "polars-2t", PYTHON),
+    case("w4", "flux-sync", "flux"),
+    case("w4", "flux-tokio-1", "flux").full(),
+    case("w4", "flux-tokio-2", "flux"),
+    case("w4", "flux-rayon-1", "flux").full(),
+    case("w4", "flux-rayon-2", "flux"),
+    case("w4m", "dense-256", "hand").limit(),
+    case("w4m", "dense-256-2t", "hand"),
+    case("w4m", "map", "hand").full(),
+    case("w4m", "renoir-1t", "peer-renoir").full(),
+    case("w4m", "renoir-2t", "peer-renoir").peer(),
+    case("w4m", "timely-1t", "peer-timely").full(),
+    case("w4m", "timely-2t", "peer-timely").peer(),
+    case("w4m", "duckdb-2t", PYTHON).peer(),
+    case("w4m", "polars-2t", PYTHON),
+    case("w4m", "flux-sync", "flux"),
+    case("w4m", "flux-tokio-1", "flux").full(),
+    case("w4m", "flux-tokio-2", "flux"),
+    case("w4m", "flux-rayon-1", "flux").full(),
+    case("w4m", "flux-rayon-2", "flux"),
+    case("w9", "sonic-loop", "hand").limit(),
+    case("w9", "duckdb-1t", PYTHON).full(),
+    case("w9", "duckdb-2t", PYTHON).peer(),
+    case("w9", "polars-2t", PYTHON),
+    case("w9", "flux-sync", "flux"),
+    case("w9", "flux-tokio-2", "flux"),
+    case("w9", "flux-rayon-2", "flux").full(),
+    case("cpu", "loop", "hand").limit(),
+    case("cpu", "loop-2t", "hand"),
+    case("cpu", "rayon-2t", "hand"),
+    case("cpu", "renoir-1t", "peer-renoir").full(),
+    case("cpu", "renoir-2t", "peer-renoir").peer(),
+    case("cpu", "timely-1t", "peer-timely").full(),
+    case("cpu", "timely-2t", "peer-timely").peer(),
+    case("cpu", "flux-sync", "flux"),
+    case("cpu", "flux-tokio-1", "flux").full(),
+    case("cpu", "flux-tokio-2", "flux"),
+    case("cpu", "flux-rayon-1", "flux").full(),
+    case("cpu", "flux-rayon-2", "flux"),
     case("w5", "prefetch-256", "hand").limit(),
     case("w5", "prefetch-64", "hand").full(),
     case("w5", "prefetch-1024", "hand").full(),
@@ -167,6 +277,9 @@ pub(crate) const CASES: &[Case] = &[
     case("w5", "flux-arena", "flux"),
     case("w5", "flux-owned", "flux"),
     case("w5", "flux-tokio-2", "flux"),
+    case("w5", "flux-tokio-1", "flux").full(),
+    case("w5", "flux-rayon-1", "flux").full(),
+    case("w5", "flux-rayon-2", "flux"),
     case("w5", "flux-tombstones", "flux"),
     case("orders", "sonic-loop", "hand").limit(),
     case("orders", "flux-sync", "flux"),

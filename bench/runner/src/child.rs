@@ -11,7 +11,7 @@ use std::{
 
 use bench_common::Line;
 
-use crate::cases::Case;
+use crate::cases::{Case, PYTHON};
 
 /// A child that takes longer is killed and counts as failed.
 const TIME_LIMIT: Duration = Duration::from_secs(180);
@@ -54,10 +54,23 @@ pub(crate) enum ChildError {
     },
 }
 
+/// The script of the Python peers.
+const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../py/peers.py");
+
+/// Whether a case can run here: a Python peer needs its package.
+pub(crate) fn is_there(case: &Case) -> bool {
+    case.program != PYTHON || run(PYTHON, &[SCRIPT, "--has", case.name]).is_ok()
+}
+
 /// Runs one case on `items` items.
 pub(crate) fn measure(case: &Case, items: u64) -> Result<Line, ChildError> {
     let items = items.to_string();
-    let said = run(case.program, &[case.workload, case.name, "--items", &items])?;
+    let args = [case.workload, case.name, "--items", &items];
+    let said = if case.program == PYTHON {
+        run(PYTHON, &[&[SCRIPT], args.as_slice()].concat())?
+    } else {
+        run(case.program, &args)?
+    };
     let line = said.lines().find(|line| line.starts_with('{'));
     line.and_then(|line| serde_json::from_str(line).ok()).ok_or_else(|| ChildError::NoMeasurement {
         case: format!("{}.{}", case.workload, case.name),
@@ -65,9 +78,10 @@ pub(crate) fn measure(case: &Case, items: u64) -> Result<Line, ChildError> {
     })
 }
 
-/// Runs a program of this workspace, which lies beside the runner, and gives its output.
+/// Runs a program of this workspace, which lies beside the runner, or Python, and gives its output.
 pub(crate) fn run(program: &str, args: &[&str]) -> Result<String, ChildError> {
-    let path = env::current_exe().map(|exe| exe.with_file_name(program)).unwrap_or_default();
+    let beside = || env::current_exe().map(|exe| exe.with_file_name(program)).unwrap_or_default();
+    let path = if program == PYTHON { PathBuf::from(program) } else { beside() };
     let mut child = Command::new(&path)
         .args(args)
         .stdin(Stdio::null())

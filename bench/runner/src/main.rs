@@ -53,9 +53,10 @@ fn main() -> ExitCode {
 fn run(options: &Options) -> Result<bool, Box<dyn Error>> {
     let gates = Gate::all()?;
     let machine = Machine::look();
-    if options.wants("orders") {
-        // Writes the inputs that are not there yet.
-        child::run("gen-orders", &[])?;
+    for workload in WORKLOADS.iter().filter(|w| w.reads_file() && options.wants(w.name)) {
+        // Writes the input if it is not there yet.
+        let items = options.items(workload).to_string();
+        child::run("gen-inputs", &[workload.name, &items])?;
     }
     let (results, failures) = measure_all(options);
     let judged: Vec<(Gate, Verdict)> = gates
@@ -88,7 +89,14 @@ fn run(options: &Options) -> Result<bool, Box<dyn Error>> {
 /// Runs all wanted cases in turns. Each round starts at another case, so that no case always
 /// follows the same neighbour at the same age of the run.
 fn measure_all(options: &Options) -> (Results, Vec<String>) {
-    let wanted = |case: &&Case| options.wants(case.workload) && (options.full || !case.only_full);
+    let wanted = |case: &&Case| {
+        let wanted = options.wants(case.workload) && (options.full || !case.only_full);
+        let there = !wanted || child::is_there(case);
+        if !there {
+            println!("skipped: {}.{}, its package is not installed", case.workload, case.name);
+        }
+        wanted && there
+    };
     let new = |case: &Case| CaseResult { case: *case, lines: Vec::new() };
     let mut results = Results(CASES.iter().filter(wanted).map(new).collect());
     let mut failures = Vec::new();
@@ -108,7 +116,7 @@ fn measure_all(options: &Options) -> (Results, Vec<String>) {
 
 fn measure(case: &Case, options: &Options) -> Result<Line, ChildError> {
     let workload = WORKLOADS.iter().find(|workload| workload.name == case.workload);
-    let items = workload.map_or(0, |w| if options.quick { w.quick_items } else { w.items });
+    let items = workload.map_or(0, |w| options.items(w));
     warm::memory(workload.map_or(0, |w| w.warm_mib))?;
     child::measure(case, items / case.divisor)
 }

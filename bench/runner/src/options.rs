@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::cases::WORKLOADS;
+use crate::cases::{WORKLOADS, Workload};
 
 /// What the command line asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -66,6 +66,11 @@ impl Options {
         }
         this.rounds = rounds.unwrap_or(if this.quick { 3 } else { 5 });
         Ok(this)
+    }
+
+    /// Items of a workload in this run.
+    pub(crate) const fn items(&self, workload: &Workload) -> u64 {
+        if self.quick { workload.quick_items } else { workload.items }
     }
 
     /// Whether a workload is to run.

@@ -233,6 +233,15 @@ impl Need {
         self.mask
     }
 
+    /// How many fragments are needed, when that is the whole test.
+    #[inline]
+    pub(crate) const fn count(&self) -> Option<u32> {
+        match self.test {
+            Test::Count(n) => Some(n),
+            _ => None,
+        }
+    }
+
     /// Whether variables tell fragments apart at all.
     #[inline]
     pub(crate) fn names_variables(&self) -> bool {

@@ -25,12 +25,13 @@ use crate::purse::Purse;
 use crate::table::Table;
 use crate::timers::{Entry, Timers};
 use crate::tombs::{Tomb, Tombs};
+use flux_io_core::mutant;
 use flux_io_core::{
     Accumulate, Batch, Class, Column, Command, Draws, ErrorRecord, Gauge, Key, KeyOf, Ledger,
     Moment, Out, Outcome, Stage, StageCx, StageError, StageId, Step, Timestamp,
 };
 use leave::Exit;
-use traits::Traits;
+use traits::{ALL, COUNT, MASK, Traits};
 
 pub use blueprint::Blueprint;
 use std::fmt;
@@ -170,29 +171,35 @@ impl<C: Column, KO: KeyOf<C>, A: Accumulate<C, Key = KO::Key>> Accumulator<C, KO
 
     /// What is known of an open key.
     fn seen(&self, slot: u32) -> Seen<'_> {
-        let mask = self.table.heads[slot as usize].mask;
+        let mask = self.mask(slot);
         match self.table.tails.get(slot as usize) {
-            Some(tail) if !self.traits.lean => Seen {
+            Some(tail) if self.traits.kept == ALL => Seen {
                 bits: tail.bits(mask),
                 vars: tail.vars,
                 fragments: tail.fragments,
                 bounds: tail.bounds(self.plan.need.bounds()),
             },
             _ => {
-                let n = mask.count_ones();
                 let bits = crate::set::Bits { first: mask, rest: &[] };
-                Seen { bits, vars: n, fragments: n, bounds: &[] }
+                let fragments = self.fragments(slot);
+                Seen { bits, vars: mask.count_ones(), fragments, bounds: &[] }
             }
         }
     }
 
     /// Fragments held of an open key.
     fn fragments(&self, slot: u32) -> u32 {
-        if self.traits.lean {
-            self.table.heads[slot as usize].mask.count_ones()
-        } else {
-            self.table.tails[slot as usize].fragments
+        match self.traits.kept {
+            MASK => self.table.heads[slot as usize].mask.count_ones(),
+            COUNT => u32::try_from(self.table.heads[slot as usize].mask).unwrap_or(u32::MAX),
+            _ => self.table.tails[slot as usize].fragments,
         }
+    }
+
+    /// The first word of an open key's set of variables.
+    fn mask(&self, slot: u32) -> u64 {
+        let mask = self.table.heads[slot as usize].mask;
+        if self.traits.kept == COUNT { u64::from(mask > 0) } else { mask }
     }
 
     /// Whether a stored deadline or place in a queue is of the slot's present life.
@@ -303,6 +310,11 @@ where
         cx: &mut StageCx<'_>,
     ) -> Result<Step, StageError> {
         self.begin(cx);
+        if mutant!(WaitsAtLimit)
+            && self.plan.policy.max_keys.is_some_and(|max| self.table.len() as u64 >= max)
+        {
+            return Ok(Step::Wait(self.now.plus(std::time::Duration::from_secs(1))));
+        }
         let step = self.batch(input, out);
         let rows = matches!(step, Ok(Step::Done)).then_some(&mut input.col);
         self.finish_call(cx, rows);

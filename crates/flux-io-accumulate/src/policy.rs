@@ -24,6 +24,10 @@ pub enum Identity {
     SourceSeq,
     /// What [`flux_io_core::Accumulate::identity`] says.
     Id,
+    /// Each is its own: none is ever taken for a copy of another. For aggregates over feeds that do
+    /// not repeat themselves (counts, sums, extremes): nothing is remembered per fragment, so a key
+    /// costs the same however many fragments it has.
+    Each,
 }
 
 /// How a key leaves that was not completed.

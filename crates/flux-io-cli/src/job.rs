@@ -12,6 +12,7 @@ mod fates;
 mod fragment;
 mod held;
 mod judged;
+mod kept;
 mod merge;
 mod policy;
 mod read;
@@ -24,6 +25,7 @@ mod tally;
 
 pub(crate) use cap::Cap;
 pub use fates::LedgerFile;
+pub use kept::Kept;
 pub(crate) use render::json_text;
 pub(crate) use sources::is_pattern;
 pub use tally::Tally;
@@ -41,6 +43,7 @@ use fragment::{FragmentKey, Fragments};
 use held::Assemble;
 use render::{Plain, Render, Results};
 use shape::Shape;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
@@ -51,6 +54,10 @@ pub struct Settings {
     pub workers: u32,
     /// The ledger file.
     pub ledger: Option<LedgerFile>,
+    /// What the sources read in place of their own inputs, by name; one without bytes reads nothing.
+    pub inputs: Option<BTreeMap<String, Vec<u8>>>,
+    /// Where results go in place of the sinks.
+    pub kept: Option<Kept>,
 }
 
 /// A described job.
@@ -105,7 +112,7 @@ pub fn describe(file: &File, settings: &Settings) -> Result<Job, DescribeError> 
     for source in &file.sources {
         let name = source.name.value.clone();
         let reading = Reading { name, skipped: Arc::default() };
-        let flow = sources::records(&pipeline, file, source, &shape, &reading);
+        let flow = sources::records(&pipeline, file, settings, source, &shape, &reading);
         flows.push(timed(flow.map_err(DescribeError::Part)?, file, &reading.name));
         sources.push(reading);
     }

@@ -11,6 +11,7 @@ mod head;
 mod link;
 mod tail;
 mod task;
+mod watch;
 
 use crate::edge::{Edge, EdgeStats, QueueView};
 use crate::error::{ErrorClass, ErrorKind, StageError};
@@ -93,12 +94,21 @@ struct EdgeRun {
     queues: Vec<Edge>,
 }
 
+/// How each queue of these edges stands.
+fn views(edges: &[EdgeRun]) -> Vec<QueueView> {
+    let view = |e: &EdgeRun| -> Vec<QueueView> {
+        let each = e.queues.iter().zip(&e.pairs);
+        each.map(|(q, (a, b))| q.view(format!("{}#{a}", e.from), format!("{}#{b}", e.to))).collect()
+    };
+    edges.iter().flat_map(view).collect()
+}
+
 /// Adds up what the tasks of one run report.
 pub struct Collector {
     handle: RunHandle,
     host: Arc<dyn Host>,
     started: Moment,
-    edges: Vec<EdgeRun>,
+    edges: Arc<Vec<EdgeRun>>,
     samples: usize,
     /// Stages and fused operators, in plan order.
     order: Vec<String>,
@@ -124,18 +134,14 @@ impl Collector {
         r.batches.made += task.batches.made;
         r.batches.reused += task.batches.reused;
         r.imbalances.extend(task.imbalances);
+        r.stuck = task.stuck.or(r.stuck.take());
     }
 
     /// How every queue between two tasks stands now: who waits for whom, for a dump of a run that
     /// makes no progress. Each queue is locked for a moment, one after the other.
     #[must_use]
     pub fn queues_now(&self) -> Vec<QueueView> {
-        let view = |e: &EdgeRun| -> Vec<QueueView> {
-            let each = e.queues.iter().zip(&e.pairs);
-            each.map(|(q, (a, b))| q.view(format!("{}#{a}", e.from), format!("{}#{b}", e.to)))
-                .collect()
-        };
-        self.edges.iter().flat_map(view).collect()
+        views(&self.edges)
     }
 
     /// A task ended without a report (it panicked outside user code, or was dropped): the run
@@ -157,13 +163,14 @@ impl Collector {
         let place: BTreeMap<&str, usize> =
             self.order.iter().enumerate().map(|(i, n)| (n.as_str(), i)).collect();
         r.stages.sort_by_key(|s| (place.get(s.name.as_str()).copied(), s.shard));
-        for e in self.edges {
+        for e in self.edges.iter() {
             let stats = e.queues.iter().map(Edge::stats).fold(EdgeStats::default(), add_stats);
             let there = stats.taken + stats.dropped + stats.shed + stats.undeliverable;
             if stats.sent != there + stats.waiting {
                 r.imbalances.push(format!("edge {} -> {}: {stats:?}", e.from, e.to));
             }
-            r.edges.push(EdgeReport { from: e.from, to: e.to, capacity: e.capacity, stats });
+            let (from, to) = (e.from.clone(), e.to.clone());
+            r.edges.push(EdgeReport { from, to, capacity: e.capacity, stats });
         }
         let mut depth: BTreeMap<&str, usize> = BTreeMap::new();
         for e in &r.edges {
@@ -202,10 +209,16 @@ struct Shared {
     restored: Epoch,
     samples: usize,
     max_rows: usize,
+    measure: bool,
+    watched: Option<Arc<watch::Watched>>,
+    hash_seed: u64,
 }
 
+/// Under which name a checkpoint keeps the seed of the key hashes, which say who owns a key.
+const ROUTING: &str = "(routing)";
+
 impl Shared {
-    fn new(host: &Arc<dyn Host>, options: &RunOptions, max_rows: usize) -> Self {
+    fn new(host: &Arc<dyn Host>, options: &RunOptions, max_rows: usize, hash_seed: u64) -> Self {
         let store = options.snapshots.as_ref().filter(|_| options.restore);
         let restored = store.and_then(|s| s.newest()).unwrap_or_default();
         options.handle.epochs_behind(restored);
@@ -218,6 +231,9 @@ impl Shared {
             restore: options.restore,
             samples: options.error_samples,
             max_rows,
+            measure: options.measure,
+            watched: options.watchdog.map(|w| Arc::new(watch::Watched::new(w))),
+            hash_seed,
         }
     }
 
@@ -230,7 +246,11 @@ impl Shared {
                     return;
                 }
             }
-            store.complete(epoch);
+            let seed = self.hash_seed.to_le_bytes().to_vec();
+            let kept = store.put(epoch, ROUTING, 0, seed).and_then(|()| store.complete(epoch));
+            if kept.is_err() {
+                return;
+            }
         }
         self.handle.completed(epoch);
     }

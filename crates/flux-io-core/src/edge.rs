@@ -11,10 +11,14 @@
 //!    is woken at half empty or empty, not per slot.
 //! 6. A closed receiver makes sends succeed and discard, counted as undeliverable.
 
+#[cfg(all(test, flux_io_loom))]
+mod loom_tests;
+
 use crate::batch::AnyBatch;
 use crate::context::Cost;
 use crate::flow_control::{Admission, FlowControl, WhenFull};
 use crate::id::Epoch;
+use crate::mutant;
 use crate::stage::Control;
 use crate::sync::{Arc, Mutex, lock};
 use crate::time::{Moment, Timestamp};
@@ -202,7 +206,16 @@ impl EdgeQueue {
         if fresh {
             self.slots.push_back(Slot::default());
         }
-        let Some(last) = self.slots.back_mut() else { return };
+        if mutant!(ControlOvertakes) && matches!(c, Control::Watermark(_)) && self.data > 0 {
+            self.slots.push_front(Slot::default());
+        }
+        let early = self.slots.front().is_some_and(|s| s.batch.is_none());
+        let last = if mutant!(ControlOvertakes) && matches!(c, Control::Watermark(_)) && early {
+            self.slots.front_mut()
+        } else {
+            self.slots.back_mut()
+        };
+        let Some(last) = last else { return };
         let k = &mut last.controls;
         match c {
             Control::Watermark(w) => k.watermark = Some(k.watermark.map_or(w, |o| o.max(w))),
@@ -220,7 +233,9 @@ impl EdgeQueue {
     pub fn pop(&mut self, now: Moment) -> Option<Slot> {
         let s = self.slots.pop_front()?;
         if let Some(b) = &s.batch {
-            self.data -= 1;
+            if !(mutant!(CreditLeak) && s.controls.watermark.is_some()) {
+                self.data -= 1;
+            }
             self.stats.taken += b.len() as u64;
             self.stats.waiting -= b.len() as u64;
             if let Some(p) = &mut self.policy {
@@ -233,7 +248,9 @@ impl EdgeQueue {
     /// Takes a used batch back for the sender.
     pub fn give_back(&mut self, mut b: AnyBatch) {
         if self.spare.len() <= self.capacity {
-            b.clear();
+            if !mutant!(SpareKeepsRows) {
+                b.clear();
+            }
             self.spare.push(b);
         }
     }
@@ -332,7 +349,11 @@ impl EdgeQueue {
         self.fold(at);
         self.slots.retain(|s| s.batch.is_some() || s.controls != Controls::default());
         self.data -= 1;
-        self.stats.dropped += b.len() as u64;
+        if mutant!(DropNotCounted) {
+            self.stats.sent -= b.len() as u64;
+        } else {
+            self.stats.dropped += b.len() as u64;
+        }
         self.stats.waiting -= b.len() as u64;
         if let Some(p) = &mut self.policy {
             p.release(cost_of(&b), now);
@@ -404,7 +425,8 @@ impl Edge {
     pub(crate) fn control(&self, c: Control) {
         let mut g = lock(&self.0);
         g.queue.control(c);
-        let w = g.receiver.take();
+        let quiet = mutant!(LostWakeUp) && c != Control::End;
+        let w = if quiet { None } else { g.receiver.take() };
         drop(g);
         wake(w);
     }

@@ -38,6 +38,8 @@ pub enum ErrorKind {
     Serialization,
     /// Reading or writing failed.
     Io,
+    /// Nothing moves any more: found by a watchdog.
+    Stuck,
 }
 
 /// Why a stage, source or sink gave up on a call.

@@ -306,6 +306,24 @@ impl Graph {
         edge.channel.buffer.or(stage).unwrap_or(self.buffer)
     }
 
+    /// Refuses the graph for `engine`, which has no reactor, when a connector needs one.
+    ///
+    /// # Errors
+    /// The first such connector, as fault P011.
+    pub fn without_reactor(&self, engine: &str) -> Result<(), PlanFault> {
+        let bound = |n: &StageNode| n.connector.as_ref().is_some_and(|c| c.needs_reactor);
+        let Some(at) = self.nodes.iter().position(bound) else { return Ok(()) };
+        Err(PlanFault {
+            code: "P011",
+            path: self.path_to(at),
+            what: format!(
+                "`{}` needs an engine with a reactor and `{engine}` has none",
+                self.nodes[at].name
+            ),
+            fix: "run the plan on the tokio engine, or on a hybrid that has it".into(),
+        })
+    }
+
     /// Records a choice.
     pub fn decide(&mut self, pass: &str, stage: &str, what: String, why: String) {
         self.decisions.push(Decision { pass: pass.into(), stage: stage.into(), what, why });

@@ -1,6 +1,10 @@
 //! What an engine gives to the tasks it polls: time, timers, a place for blocking work, choices.
 //! Tasks themselves are plain futures and never spawn.
 
+#[cfg(all(test, flux_io_loom))]
+mod loom_tests;
+
+use crate::mutant;
 use crate::sync::{Arc, Mutex, lock};
 use crate::time::{Moment, Timestamp};
 use std::fmt;
@@ -79,7 +83,9 @@ impl Alarm {
         if self.armed.as_ref().is_some_and(|a| a.0 == at && a.2.will_wake(cx.waker())) {
             return;
         }
-        self.clear();
+        if !mutant!(TimersWithoutCancel) {
+            self.clear();
+        }
         self.armed = Some((at, self.host.arm(at, cx.waker()), cx.waker().clone()));
     }
 
@@ -100,6 +106,8 @@ impl Drop for Alarm {
 pub struct Sleep {
     at: Moment,
     alarm: Alarm,
+    #[cfg(flux_io_mutants)]
+    long: std::time::Duration,
 }
 
 impl fmt::Debug for Sleep {
@@ -110,7 +118,12 @@ impl fmt::Debug for Sleep {
 
 impl Sleep {
     pub(crate) fn until(host: &Arc<dyn Host>, at: Moment) -> Self {
-        Self { at, alarm: Alarm::new(host) }
+        Self {
+            at,
+            alarm: Alarm::new(host),
+            #[cfg(flux_io_mutants)]
+            long: at.since(host.now()),
+        }
     }
 }
 
@@ -120,6 +133,10 @@ impl Future for Sleep {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         if self.alarm.host.now() >= self.at {
             return Poll::Ready(());
+        }
+        #[cfg(flux_io_mutants)]
+        if mutant!(RelativeSleep) {
+            self.at = self.alarm.host.now().plus(self.long);
         }
         let at = self.at;
         self.alarm.set(at, cx);

@@ -16,6 +16,7 @@ mod context;
 mod drive;
 mod edge;
 mod error;
+mod executor;
 mod flow_control;
 mod graph;
 pub mod hint;
@@ -24,13 +25,20 @@ mod id;
 mod io;
 mod key;
 mod memory;
+#[doc(hidden)]
+pub mod mutant;
 mod observe;
 mod plan;
 pub mod raw;
 mod run;
+mod scheduler;
+#[doc(hidden)]
+pub mod skip;
 mod stage;
 mod sync;
 mod time;
+mod wait_for;
+mod watchdog;
 mod weigh;
 
 pub use accumulate::{
@@ -51,6 +59,7 @@ pub use error::{
     DeadCause, DeadLetter, ErrorClass, ErrorKind, ErrorRecord, GiveUp, OnError, Original, Retry,
     RowError, StageError, chain,
 };
+pub use executor::{Executor, Lane, Tally};
 pub use flow_control::{Admission, FlowControl, WhenFull};
 pub use graph::{
     AccumulationDescriptor, BufferPolicy, ChannelDescriptor, ChannelOrdering, DEFAULT_CAPACITY,
@@ -76,9 +85,12 @@ pub use run::{
     BatchBalance, EdgeReport, Ended, Engine, Phase, RunFailure, RunHandle, RunOptions, RunReport,
     SnapshotStore, StageState, StopMode, TaskReport,
 };
+pub use scheduler::{MakeScheduler, Picker, Scheduler, TaskView, Tiers};
 pub use stage::{
     BATCH_BYTES, Control, Counts, Draws, Erased, Node, Out, Outbox, Parcel, Removed, Stage,
     StageCx, StageHome, Step,
 };
 pub use time::{Moment, Timestamp, nanos_i64};
+pub use wait_for::{WaitFor, Waits};
+pub use watchdog::{Doing, OnStuck, Stuck, StuckTask, Watchdog};
 pub use weigh::HeapSize;

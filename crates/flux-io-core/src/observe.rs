@@ -3,6 +3,7 @@
 
 use crate::error::ErrorRecord;
 use crate::time::Moment;
+use crate::watchdog::Stuck;
 
 /// Sees what happens in a run, batch by batch.
 ///
@@ -20,6 +21,10 @@ pub trait Observer: Send + Sync {
     /// An item failed.
     fn on_error(&self, record: &ErrorRecord) {
         let _ = record;
+    }
+    /// The run's watchdog found it stuck.
+    fn on_stuck(&self, stuck: &Stuck) {
+        let _ = stuck;
     }
     /// A stage instance ends.
     fn on_stage_end(&self, stage: &str, shard: u32) {

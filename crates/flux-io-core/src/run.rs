@@ -1,18 +1,25 @@
 //! A run: its options, the handle that stops and inspects it, and what it reports.
 
+#[cfg(all(test, flux_io_loom))]
+mod loom_tests;
+
 use crate::accumulate::{Command, Gauge, Ledger};
 use crate::edge::EdgeStats;
-use crate::error::{DeadCause, ErrorClass, ErrorRecord, StageError};
+use crate::error::{DeadCause, ErrorClass, ErrorKind, ErrorRecord, StageError};
+use crate::graph::{Graph, PlanFault};
 use crate::id::Epoch;
 use crate::memory::MemoryPool;
+use crate::mutant;
 use crate::observe::Observer;
 use crate::plan::ExecutionPlan;
+use crate::scheduler::{MakeScheduler, Scheduler};
 use crate::stage::Counts;
 use crate::sync::{Arc, AtomicBool, AtomicU8, AtomicU64, Mutex, Ordering, lock};
 use crate::time::Moment;
+use crate::watchdog::{Stuck, Watchdog};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
-use std::task::{Context, Waker};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 /// Where snapshots of stages are kept, by epoch, stage name and shard.
@@ -28,8 +35,14 @@ pub trait SnapshotStore: Send + Sync {
     /// # Errors
     /// The checkpoint is given up; the run goes on.
     fn put(&self, epoch: Epoch, stage: &str, shard: u32, bytes: Vec<u8>) -> Result<(), StageError>;
-    /// Every part has arrived: `epoch` may be restored from.
-    fn complete(&self, epoch: Epoch);
+    /// Every part has arrived: from here on `epoch` is what a run is restored from, also after a
+    /// crash. Nothing is committed before this has said so.
+    ///
+    /// # Errors
+    /// Nobody is told that the epoch is complete, so sinks do not commit it; the run goes on. A
+    /// store may find out after a crash that the epoch was kept after all, and give it as
+    /// [`SnapshotStore::newest`]: what was prepared is committed then.
+    fn complete(&self, epoch: Epoch) -> Result<(), StageError>;
     /// The part to restore from, if there is one.
     fn get(&self, stage: &str, shard: u32) -> Option<Vec<u8>>;
     /// The newest complete epoch: a restored run numbers its epochs behind it, so that they are
@@ -64,6 +77,13 @@ pub struct RunOptions {
     pub restore: bool,
     /// Dead letters kept in the report when the plan has no sink for them; all are counted.
     pub error_samples: usize,
+    /// Whether the time spent in each stage is measured ([`StageState::busy`]): two readings of the
+    /// engine's clock for each call of a stage.
+    pub measure: bool,
+    /// Who chooses among ready tasks, on engines that let somebody choose.
+    pub scheduler: Option<MakeScheduler>,
+    /// Who looks whether the run makes progress, if anybody does.
+    pub watchdog: Option<Watchdog>,
 }
 
 impl Default for RunOptions {
@@ -80,6 +100,9 @@ impl Default for RunOptions {
             snapshots: None,
             restore: false,
             error_samples: 64,
+            measure: false,
+            scheduler: None,
+            watchdog: None,
         }
     }
 }
@@ -141,6 +164,46 @@ impl RunOptions {
     #[must_use]
     pub fn snapshots(mut self, store: Arc<dyn SnapshotStore>) -> Self {
         self.snapshots = Some(store);
+        self
+    }
+
+    /// Has the run watched.
+    #[must_use]
+    pub const fn watchdog(mut self, watchdog: Watchdog) -> Self {
+        self.watchdog = Some(watchdog);
+        self
+    }
+
+    /// Lets a scheduler choose among ready tasks; it is made anew for each run.
+    #[must_use]
+    pub fn scheduler<S: Scheduler + 'static>(
+        mut self,
+        make: impl Fn() -> S + Send + Sync + 'static,
+    ) -> Self {
+        self.scheduler = Some(Arc::new(move || Box::new(make())));
+        self
+    }
+
+    /// Refuses these options for `engine`, which schedules for itself, when they bring a scheduler.
+    ///
+    /// # Errors
+    /// Fault P030, when there is one.
+    pub fn without_scheduler(&self, engine: &str) -> Result<(), PlanFault> {
+        if self.scheduler.is_none() {
+            return Ok(());
+        }
+        Err(PlanFault {
+            code: "P030",
+            path: vec!["run options".into()],
+            what: format!("`{engine}` has a scheduler of its own and takes no other"),
+            fix: "run the plan on the sync or rayon engine, or without a scheduler".into(),
+        })
+    }
+
+    /// Measures the time spent in each stage.
+    #[must_use]
+    pub const fn measure(mut self, yes: bool) -> Self {
+        self.measure = yes;
         self
     }
 
@@ -365,6 +428,14 @@ impl RunHandle {
         }
     }
 
+    /// Ready when something was asked for, or has happened, since the version `seen`; else the
+    /// task is woken when it does.
+    pub(crate) fn poll_news(&self, slot: usize, seen: u64, cx: &Context<'_>) -> Poll<()> {
+        self.register(slot, cx);
+        // Looked at again, since it may have come before the waker was there (L-5).
+        if self.version() == seen { Poll::Pending } else { Poll::Ready(()) }
+    }
+
     pub(crate) fn version(&self) -> u64 {
         self.0.version.load(Ordering::Acquire)
     }
@@ -431,7 +502,8 @@ impl Acks {
             return None;
         }
         let whole = |(e, by): &(&u64, &BTreeSet<usize>)| {
-            !self.given_up.contains(e) && self.live.is_subset(by)
+            let all = self.live.is_subset(by) || mutant!(AckTooEarly);
+            !self.given_up.contains(e) && all
         };
         let done = self.by_epoch.iter().rev().find(whole).map(|(e, _)| *e)?;
         self.by_epoch.retain(|e, _| *e > done);
@@ -511,6 +583,9 @@ pub struct StageState {
     pub dead_letters: u64,
     /// Rows it dropped, by cause.
     pub dropped: BTreeMap<&'static str, u64>,
+    /// Time spent in calls of the stage by the engine's clock; measured only when the run was asked
+    /// to ([`RunOptions::measure`]). Of a sum: of all instances together.
+    pub busy: Duration,
     /// Errors answered by its policy, retries included.
     pub errors: u64,
     /// Retries made.
@@ -542,6 +617,7 @@ impl StageState {
     pub fn plus(mut self, o: &Self) -> Self {
         self.counts = self.counts.plus(o.counts);
         self.dead_letters += o.dead_letters;
+        self.busy += o.busy;
         self.errors += o.errors;
         self.retries += o.retries;
         self.in_depth_max = self.in_depth_max.max(o.in_depth_max);
@@ -636,11 +712,20 @@ pub struct RunReport {
     pub elapsed: Duration,
     /// Which engine ran it.
     pub engine: &'static str,
+    /// What the watchdog saw when it last found the run stuck.
+    pub stuck: Option<Box<Stuck>>,
     /// What does not add up; empty unless there is a defect. See [`RunReport::check`].
     pub imbalances: Vec<String>,
 }
 
 impl RunReport {
+    /// The report of a run that did not begin: its engine could not do what the plan needs.
+    #[must_use]
+    pub fn refused(engine: &'static str, why: StageError) -> Self {
+        let failure = RunFailure { stage: "engine".into(), shard: 0, error: why };
+        Self { ended: Ended::Failed, failure: Some(failure), engine, ..Self::default() }
+    }
+
     /// A stage, summed over its instances.
     #[must_use]
     pub fn stage(&self, name: &str) -> Option<StageState> {
@@ -691,6 +776,15 @@ impl RunReport {
 pub trait Engine: Send + Sync {
     /// Its name.
     fn name(&self) -> &'static str;
+    /// Whether it can run a plan of this graph with these options. A plan that is not accepted and
+    /// run all the same ends as failed, with the same reason, before any stage starts.
+    ///
+    /// # Errors
+    /// What it cannot do, and for which stage.
+    fn accepts(&self, graph: &Graph, options: &RunOptions) -> Result<(), PlanFault> {
+        let _ = (graph, options);
+        Ok(())
+    }
     /// Runs a plan to its end on the calling thread or on threads of the engine's own.
     fn run_plan(&self, plan: ExecutionPlan<'static>, options: RunOptions) -> RunReport;
 }
@@ -703,6 +797,7 @@ pub struct TaskReport {
     pub(crate) samples: Vec<ErrorRecord>,
     pub(crate) batches: BatchBalance,
     pub(crate) imbalances: Vec<String>,
+    pub(crate) stuck: Option<Box<Stuck>>,
 }
 
 pub(crate) fn ending(handle: &RunHandle) -> (Ended, Option<RunFailure>) {
@@ -716,6 +811,12 @@ pub(crate) fn ending(handle: &RunHandle) -> (Ended, Option<RunFailure>) {
         _ => Ended::Completed,
     };
     (ended, failure)
+}
+
+impl From<PlanFault> for StageError {
+    fn from(fault: PlanFault) -> Self {
+        Self::new(ErrorClass::Catastrophic, ErrorKind::Plan, fault.to_string())
+    }
 }
 
 impl RunFailure {

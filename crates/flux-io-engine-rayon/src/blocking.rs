@@ -1,10 +1,9 @@
 //! The I/O thread: blocking jobs of sources and sinks, one after the other, so that no worker of
 //! the pool waits for a disk.
 
+use crate::sync::{Arc, Builder, Condvar, Mutex, lock, wait};
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
-use std::thread::Builder;
 
 type Job = Box<dyn FnOnce() + Send>;
 
@@ -40,30 +39,30 @@ impl IoThread {
             // No thread could be had: better slow than not at all.
             return job();
         }
-        super::lock(&self.shared.jobs).waiting.push_back(job);
+        lock(&self.shared.jobs).waiting.push_back(job);
         self.shared.changed.notify_one();
     }
 }
 
 impl Drop for IoThread {
     fn drop(&mut self) {
-        super::lock(&self.shared.jobs).closed = true;
+        lock(&self.shared.jobs).closed = true;
         self.shared.changed.notify_all();
     }
 }
 
 fn serve(shared: &Shared) {
-    let mut g = super::lock(&shared.jobs);
+    let mut g = lock(&shared.jobs);
     loop {
         if let Some(job) = g.waiting.pop_front() {
             drop(g);
             // A panic of the job is the waiting task's business: its result never comes.
             drop(catch_unwind(AssertUnwindSafe(job)));
-            g = super::lock(&shared.jobs);
+            g = lock(&shared.jobs);
         } else if g.closed {
             return;
         } else {
-            g = shared.changed.wait(g).unwrap_or_else(PoisonError::into_inner);
+            g = wait(&shared.changed, &shared.jobs, g, None);
         }
     }
 }

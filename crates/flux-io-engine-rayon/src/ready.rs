@@ -4,9 +4,9 @@
 //! puts it into the queue, so a task stands there at most once; the step from running to idle
 //! notices a wake that came meanwhile.
 
+use crate::sync::{Arc, AtomicU8, Condvar, Mutex, Ordering, ROUNDS, give_way, lock, wait};
+use flux_io_core::Picker;
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicU8, Ordering};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::task::Wake;
 use std::time::Duration;
 
@@ -15,15 +15,23 @@ const QUEUED: u8 = 1;
 const RUNNING: u8 = 2;
 const WOKEN: u8 = 3;
 
-/// Rounds in which a worker without a task looks again before it sleeps. A hand-off between two
-/// tasks takes a few hundred nanoseconds, a sleep and wake some microseconds.
-const ROUNDS: u32 = 64;
-
 #[derive(Default)]
 struct Queue {
     ids: VecDeque<usize>,
     live: usize,
     sleepers: usize,
+    picker: Picker,
+}
+
+impl Queue {
+    /// The next task, first in first out unless a scheduler chooses.
+    fn take(&mut self) -> Option<usize> {
+        if !self.picker.asks() || self.ids.is_empty() {
+            return self.ids.pop_front();
+        }
+        let at = self.picker.pick(self.ids.make_contiguous());
+        self.ids.remove(at)
+    }
 }
 
 #[derive(Default)]
@@ -42,15 +50,20 @@ pub(crate) enum Next {
 }
 
 impl Ready {
+    /// Lets `picker` choose from now on.
+    pub(crate) fn schedule(&self, picker: Picker) {
+        lock(&self.queue).picker = picker;
+    }
+
     /// All tasks are ready at first.
     pub(crate) fn begin(&self, tasks: usize) {
-        let mut q = super::lock(&self.queue);
+        let mut q = lock(&self.queue);
         q.live = tasks;
         q.ids = (0..tasks).rev().collect();
     }
 
     pub(crate) fn push(&self, id: usize) {
-        let mut q = super::lock(&self.queue);
+        let mut q = lock(&self.queue);
         q.ids.push_back(id);
         let wake = q.sleepers > 0;
         drop(q);
@@ -60,7 +73,7 @@ impl Ready {
     }
 
     pub(crate) fn one_done(&self) {
-        let mut q = super::lock(&self.queue);
+        let mut q = lock(&self.queue);
         q.live -= 1;
         let last = q.live == 0;
         drop(q);
@@ -72,45 +85,37 @@ impl Ready {
     /// A timer earlier than the others was armed: one sleeper reckons anew.
     pub(crate) fn nudge(&self) {
         // Under the lock a sleeper has either reckoned with the new timer or not yet begun to wait.
-        drop(super::lock(&self.queue));
+        drop(lock(&self.queue));
         self.changed.notify_one();
     }
 
     /// Waits for a task or a timer. `due_in` is asked for the time to the next timer.
     pub(crate) fn next(&self, due_in: impl Fn() -> Option<Duration>) -> Next {
         for _ in 0..ROUNDS {
-            let mut q = super::lock(&self.queue);
-            if let Some(id) = q.ids.pop_front() {
+            let mut q = lock(&self.queue);
+            if let Some(id) = q.take() {
                 return Next::Task(id);
             }
             if q.live == 0 {
                 return Next::Done;
             }
             drop(q);
-            // The user's own parallel work goes first.
-            if rayon::yield_now() != Some(rayon::Yield::Executed) {
-                std::hint::spin_loop();
-            }
+            give_way();
         }
-        let mut q = super::lock(&self.queue);
+        let mut q = lock(&self.queue);
         loop {
-            if let Some(id) = q.ids.pop_front() {
+            if let Some(id) = q.take() {
                 return Next::Task(id);
             }
             if q.live == 0 {
                 return Next::Done;
             }
-            let wait = due_in();
-            if wait.is_some_and(|d| d.is_zero()) {
+            let longest = due_in();
+            if longest.is_some_and(|d| d.is_zero()) {
                 return Next::Timer;
             }
             q.sleepers += 1;
-            q = match wait {
-                Some(d) => {
-                    self.changed.wait_timeout(q, d).unwrap_or_else(PoisonError::into_inner).0
-                }
-                None => self.changed.wait(q).unwrap_or_else(PoisonError::into_inner),
-            };
+            q = wait(&self.changed, &self.queue, q, longest);
             q.sleepers -= 1;
         }
     }

@@ -1,10 +1,9 @@
 //! The virtual clock and its timers.
 
 use crate::choices::{Choice, Recorder};
+use crate::sync::{AtomicU64, Mutex, Ordering, lock};
 use flux_io_core::{ChoiceKind, Choices, Host, Moment, TimerId, Timestamp};
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 
 pub(crate) struct Virtual {
@@ -21,10 +20,6 @@ struct Timers {
     /// By moment, then in order of arming.
     due: BTreeMap<(Moment, u64), Waker>,
     at: BTreeMap<u64, Moment>,
-}
-
-fn lock<T>(m: &Mutex<T>) -> MutexGuard<'_, T> {
-    m.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Virtual {

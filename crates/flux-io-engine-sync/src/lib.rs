@@ -13,23 +13,28 @@
 
 mod choices;
 mod clock;
+#[cfg(all(test, flux_io_loom))]
+mod loom_tests;
+mod sync;
 
 pub use choices::{Choice, Recorder};
 
 use clock::Virtual;
-use flux_io_core::{ChoiceKind, Engine, ExecutionPlan, Host, RunOptions, RunReport, Task, tasks};
+use flux_io_core::{
+    ChoiceKind, Engine, ExecutionPlan, Graph, Host, Picker, PlanFault, RunOptions, RunReport, Task,
+    tasks,
+};
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
-use std::thread::Thread;
+use sync::{Arc, AtomicBool, Ordering, Thread};
 
 /// Runs plans on the calling thread, with time of its own.
 ///
 /// By default the most downstream ready task runs first and nothing is random. With a seed, the
 /// next task, the rows a source gives at once and the order of timers due at one moment are drawn;
-/// the draws are recorded and can be replayed.
+/// the draws are recorded and can be replayed. A scheduler in the run's options chooses the next
+/// task instead.
 #[derive(Clone, Debug, Default)]
 pub struct SyncEngine {
     script: Script,
@@ -76,6 +81,9 @@ impl SyncEngine {
         plan: ExecutionPlan<'_>,
         options: &RunOptions,
     ) -> (RunReport, Vec<Choice>) {
+        if let Err(fault) = self.accepts(&plan.graph, options) {
+            return (RunReport::refused("sync", fault.into()), Vec::new());
+        }
         let recorder = match &self.script {
             Script::Plain => Recorder::plain(),
             Script::Seed(s) => Recorder::seeded(*s),
@@ -84,7 +92,8 @@ impl SyncEngine {
         let host = Arc::new(Virtual::new(recorder));
         let dyn_host: Arc<dyn Host> = Arc::<Virtual>::clone(&host);
         let (tasks, mut collector) = tasks(plan, &dyn_host, options);
-        let mut pool = Pool::new(tasks);
+        let picker = Picker::new(options.scheduler.as_ref(), &tasks);
+        let mut pool = Pool::new(tasks, picker);
         while pool.live > 0 {
             if let Some(report) = pool.step(&host) {
                 collector.add(report);
@@ -98,6 +107,10 @@ impl SyncEngine {
 impl Engine for SyncEngine {
     fn name(&self) -> &'static str {
         "sync"
+    }
+
+    fn accepts(&self, graph: &Graph, _options: &RunOptions) -> Result<(), PlanFault> {
+        graph.without_reactor("sync")
     }
 
     fn run_plan(&self, plan: ExecutionPlan<'static>, options: RunOptions) -> RunReport {
@@ -132,17 +145,18 @@ struct Pool<'env> {
     cells: Vec<Cell<'env>>,
     ready: Vec<usize>,
     live: usize,
+    picker: Picker,
 }
 
 impl<'env> Pool<'env> {
-    fn new(tasks: Vec<Task<'env>>) -> Self {
-        let thread = std::thread::current();
+    fn new(tasks: Vec<Task<'env>>, picker: Picker) -> Self {
+        let thread = sync::current();
         let cell = |task| {
             let flag = Arc::new(Flag { ready: AtomicBool::new(true), thread: thread.clone() });
             Cell { task: Some(task), waker: Waker::from(Arc::clone(&flag)), flag }
         };
         let cells: Vec<_> = tasks.into_iter().map(cell).collect();
-        Self { live: cells.len(), ready: Vec::with_capacity(cells.len()), cells }
+        Self { live: cells.len(), ready: Vec::with_capacity(cells.len()), cells, picker }
     }
 
     /// Polls one ready task, or moves time, or waits for the outside.
@@ -157,11 +171,15 @@ impl<'env> Pool<'env> {
         if self.ready.is_empty() {
             if !host.advance() {
                 // Woken by any flag; a wake that came before the park makes it return at once.
-                std::thread::park();
+                sync::park();
             }
             return None;
         }
-        let pick = host.choose(ChoiceKind::NextTask, self.ready.len() as u32) as usize;
+        let pick = if self.picker.asks() {
+            self.picker.pick(&self.ready)
+        } else {
+            host.choose(ChoiceKind::NextTask, self.ready.len() as u32) as usize
+        };
         let cell = &mut self.cells[self.ready[pick.min(self.ready.len() - 1)]];
         cell.flag.ready.store(false, Ordering::Release);
         let task = cell.task.as_mut()?;

@@ -5,23 +5,24 @@
 //! blocking work in at most two threads at a time, and tasks that are aborted when the run's future
 //! is dropped.
 
+mod dataflow;
+mod executor;
+mod host;
+mod sync;
 mod timers;
 
-use flux_io_core::{
-    Engine, ExecutionPlan, Host, Moment, RunHandle, RunOptions, RunReport, StopMode, TimerId,
-    Timestamp, tasks,
-};
-use std::sync::{Arc, OnceLock};
-use std::task::Waker;
-use std::time::SystemTime;
-use timers::Timers;
-use tokio::runtime::{Builder, Handle};
-use tokio::sync::Semaphore;
-use tokio::task::{AbortHandle, JoinSet};
-use tokio::time::Instant;
+pub use dataflow::{Block, DataflowEngine};
+pub use executor::TokioExecutor;
 
-/// Blocking jobs (file reads and writes) that run at the same time.
-const BLOCKING_JOBS: usize = 2;
+use flux_io_core::{
+    Engine, ErrorClass, ErrorKind, ExecutionPlan, Graph, Host, PlanFault, RunHandle, RunOptions,
+    RunReport, StageError, StopMode, tasks,
+};
+use host::TokioHost;
+use std::sync::OnceLock;
+use sync::Arc;
+use tokio::runtime::{Builder, Handle, Runtime};
+use tokio::task::{AbortHandle, JoinSet};
 
 /// Runs plans on tokio.
 #[derive(Clone, Copy, Debug, Default)]
@@ -43,9 +44,12 @@ impl TokioEngine {
     /// # Panics
     /// When awaited outside a tokio runtime with time enabled.
     pub async fn run(&self, plan: ExecutionPlan<'static>, options: RunOptions) -> RunReport {
+        if let Err(fault) = self.accepts(&plan.graph, &options) {
+            return RunReport::refused("tokio", fault.into());
+        }
         let hash_seed = options.hash_seed.unwrap_or_else(process_seed);
         let options = RunOptions { hash_seed: Some(hash_seed), ..options };
-        let host: Arc<TokioHost> = Arc::new(TokioHost::new());
+        let host: Arc<TokioHost> = Arc::new(TokioHost::new(Handle::current()));
         let dyn_host: Arc<dyn Host> = Arc::<TokioHost>::clone(&host);
         let (tasks, mut collector) = tasks(plan, &dyn_host, &options);
         let timers = tokio::spawn(Arc::clone(&host.timers).drive()).abort_handle();
@@ -73,14 +77,27 @@ impl TokioEngine {
         plan: ExecutionPlan<'static>,
         options: RunOptions,
     ) -> std::io::Result<RunReport> {
-        let workers = options.workers.max(1) as usize;
-        let runtime = if workers == 1 {
-            Builder::new_current_thread().enable_time().build()?
-        } else {
-            Builder::new_multi_thread().worker_threads(workers).enable_time().build()?
-        };
-        Ok(runtime.block_on(self.run(plan, options)))
+        Ok(runtime(options.workers)?.block_on(self.run(plan, options)))
     }
+}
+
+/// A runtime of its own: with one worker everything runs on the thread that blocks on it.
+fn runtime(workers: u32) -> std::io::Result<Runtime> {
+    let mut builder = match workers {
+        0 | 1 => Builder::new_current_thread(),
+        n => {
+            let mut b = Builder::new_multi_thread();
+            b.worker_threads(n as usize);
+            b
+        }
+    };
+    // Sockets too, where the program has that part of tokio.
+    builder.enable_all().build()
+}
+
+fn no_runtime(e: std::io::Error) -> StageError {
+    let what = "cannot start a tokio runtime; ask for fewer workers";
+    StageError::new(ErrorClass::Catastrophic, ErrorKind::Io, what).because(e)
 }
 
 /// Ends the timer task with the run, and aborts the run when its future is dropped half-way.
@@ -104,17 +121,17 @@ impl Engine for TokioEngine {
         "tokio"
     }
 
+    fn accepts(&self, _graph: &Graph, options: &RunOptions) -> Result<(), PlanFault> {
+        options.without_scheduler("tokio")
+    }
+
     fn run_plan(&self, plan: ExecutionPlan<'static>, options: RunOptions) -> RunReport {
         let handle = options.handle.clone();
         match self.run_blocking(plan, options) {
             Ok(r) => r,
             Err(e) => {
                 handle.stop(StopMode::Abort);
-                let what = format!("cannot start a tokio runtime: {e}");
-                let error = flux_io_core::StageError::catastrophic(what);
-                let failure = flux_io_core::RunFailure { stage: "engine".into(), shard: 0, error };
-                let ended = flux_io_core::Ended::Failed;
-                RunReport { ended, failure: Some(failure), engine: "tokio", ..RunReport::default() }
+                RunReport::refused("tokio", no_runtime(e))
             }
         }
     }
@@ -128,66 +145,4 @@ fn process_seed() -> u64 {
         use std::hash::{BuildHasher, RandomState};
         RandomState::new().hash_one(0_u64)
     })
-}
-
-struct TokioHost {
-    start: Instant,
-    handle: Handle,
-    timers: Arc<Timers>,
-    blocking: Arc<Semaphore>,
-}
-
-impl TokioHost {
-    fn new() -> Self {
-        let start = now();
-        Self {
-            start,
-            handle: Handle::current(),
-            timers: Arc::new(Timers::new(start)),
-            blocking: Arc::new(Semaphore::new(BLOCKING_JOBS)),
-        }
-    }
-}
-
-/// The one place where this engine reads the monotonic clock (tokio's, so that its paused clock
-/// works in tests).
-fn now() -> Instant {
-    Instant::now()
-}
-
-impl Host for TokioHost {
-    fn now(&self) -> Moment {
-        let ns = now().duration_since(self.start).as_nanos();
-        Moment(u64::try_from(ns).unwrap_or(u64::MAX))
-    }
-
-    #[expect(clippy::disallowed_methods, reason = "the engine is where wall time comes from")]
-    fn wall(&self) -> Timestamp {
-        let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        Timestamp(flux_io_core::nanos_i64(since))
-    }
-
-    fn arm(&self, at: Moment, waker: &Waker) -> TimerId {
-        self.timers.arm(at, waker)
-    }
-
-    fn cancel(&self, id: TimerId) {
-        self.timers.cancel(id);
-    }
-
-    fn blocking(&self, job: Box<dyn FnOnce() + Send>) {
-        let gate = Arc::clone(&self.blocking);
-        let handle = self.handle.clone();
-        self.handle.spawn(async move {
-            // The gate is never closed; without a permit the job runs all the same.
-            let permit = gate.acquire_owned().await;
-            let job = handle.spawn_blocking(job);
-            drop(job.await);
-            drop(permit);
-        });
-    }
-
-    fn has_reactor(&self) -> bool {
-        true
-    }
 }

@@ -3,10 +3,10 @@
 //! A timer task per armed deadline would cost a spawn each; deadlines of a run change often and
 //! fire rarely, so they are kept in order here and only the earliest is slept for.
 
+use crate::sync::{Arc, Mutex, lock};
 use flux_io_core::{Moment, TimerId};
 use std::collections::BTreeMap;
 use std::future::pending;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 use std::time::Duration;
 use tokio::sync::Notify;
@@ -31,12 +31,8 @@ impl Timers {
         Self { start, armed: Mutex::default(), earlier: Notify::new() }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Armed> {
-        self.armed.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     pub(crate) fn arm(&self, at: Moment, waker: &Waker) -> TimerId {
-        let mut g = self.lock();
+        let mut g = lock(&self.armed);
         g.next += 1;
         let id = g.next;
         let first = g.due.first_key_value().is_none_or(|((t, _), _)| at < *t);
@@ -50,7 +46,7 @@ impl Timers {
     }
 
     pub(crate) fn cancel(&self, id: TimerId) {
-        let mut g = self.lock();
+        let mut g = lock(&self.armed);
         if let Some(at) = g.at.remove(&id.0) {
             g.due.remove(&(at, id.0));
         }
@@ -59,7 +55,7 @@ impl Timers {
     /// Wakes what is due, for ever. Ended by aborting the task.
     pub(crate) async fn drive(self: Arc<Self>) {
         loop {
-            let next = self.lock().due.first_key_value().map(|((t, _), _)| *t);
+            let next = lock(&self.armed).due.first_key_value().map(|((t, _), _)| *t);
             let wait = async {
                 match next {
                     Some(t) => sleep_until(self.start + Duration::from_nanos(t.0)).await,
@@ -74,10 +70,10 @@ impl Timers {
     }
 
     fn fire(&self) {
-        let now = super::now().duration_since(self.start);
+        let now = crate::host::now().duration_since(self.start);
         let now = Moment(u64::try_from(now.as_nanos()).unwrap_or(u64::MAX));
         let mut due = Vec::new();
-        let mut g = self.lock();
+        let mut g = lock(&self.armed);
         while let Some(entry) = g.due.first_entry().filter(|e| e.key().0 <= now) {
             let ((_, id), waker) = entry.remove_entry();
             g.at.remove(&id);

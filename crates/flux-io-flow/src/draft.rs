@@ -33,6 +33,8 @@ pub(crate) struct Draft<'env> {
     pub(crate) faults: Vec<PlanFault>,
     /// Disorder of event-time stages, which options behind them may still set.
     pub(crate) event_times: BTreeMap<usize, Rc<RefCell<crate::Disorder>>>,
+    /// Names of the pieces that are being described, from the outside.
+    pub(crate) pieces: Vec<String>,
     /// Buffers of edges that do not exist yet, by the port they leave.
     pub(crate) out_buffers: BTreeMap<(usize, usize), EdgeBuffer>,
 }
@@ -60,12 +62,14 @@ pub(crate) struct OpDraft {
     pub(crate) word: &'static str,
     pub(crate) on_error: OnError,
     pub(crate) hints: Hints,
+    /// Whether a state between rows can be written; `None` = there is no state.
+    pub(crate) durable: Option<bool>,
 }
 
 impl OpDraft {
     pub(crate) fn new(name: &str, word: &'static str) -> Self {
         let (on_error, hints) = (OnError::Fail, Hints::default());
-        Self { name: name.to_owned(), word, on_error, hints }
+        Self { name: name.to_owned(), word, on_error, hints, durable: None }
     }
 }
 
@@ -75,6 +79,25 @@ impl<'env> Draft<'env> {
         self.graph.nodes.push(node);
         self.bodies.push(body);
         self.graph.nodes.len() - 1
+    }
+
+    /// A name as it is inside the piece that is being described.
+    pub(crate) fn named(&self, name: &str) -> String {
+        let mut full = self.pieces.join("/");
+        if !full.is_empty() {
+            full.push('/');
+        }
+        full.push_str(name);
+        full
+    }
+
+    /// A stage called as it is inside the piece that is being described.
+    pub(crate) fn within(&self, mut node: StageNode) -> StageNode {
+        if !self.pieces.is_empty() {
+            node.name = self.named(&node.name);
+            node.operators.iter_mut().for_each(|o| o.name = self.named(&o.name));
+        }
+        node
     }
 
     /// Joins an output port to an input port; a buffer asked for behind the output applies here.

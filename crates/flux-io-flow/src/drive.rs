@@ -94,24 +94,10 @@ impl Drive<'_> {
     ) -> Result<(), StageError> {
         let RowFault { row, error, original, attempts } = fault;
         let name = self.ops.names.get(op).map_or("?", String::as_str);
-        let seq = meta.seq.at(row as usize);
-        match self.ops.on.get(op).copied().unwrap_or_default().finally() {
-            GiveUp::Fail => {
-                return Err(failure(name, meta, seq, &error, attempts));
-            }
-            GiveUp::Skip => cx.dropped("skip", 1),
-            GiveUp::DeadLetter => cx.dead(ErrorRecord {
-                stage: cx.home().id,
-                stage_name: name.to_owned(),
-                source: meta.source,
-                seq,
-                attempts,
-                context: meta.context_at(row as usize).cloned(),
-                original: kept(original, input, row as usize),
-                ..ErrorRecord::new(error.cause, error.what)
-            }),
-        }
-        Ok(())
+        let row = row as usize;
+        let failed = Failed { part: "operator", name, meta, row, attempts };
+        let on = self.ops.on.get(op).copied().unwrap_or_default();
+        failed.go(on, error, kept(original, input, row), cx)
     }
 
     fn panicked<C: Column, K: Kernel<C>>(
@@ -141,22 +127,62 @@ impl Drive<'_> {
     }
 }
 
-fn failure(name: &str, meta: &Meta, seq: u64, error: &RowError, attempts: u32) -> StageError {
-    let (kind, verb) = match error.cause {
-        DeadCause::Panicked => (ErrorKind::Panicked, "panicked"),
-        _ => (ErrorKind::User, "failed"),
-    };
-    let tries = if attempts > 1 { format!(" after {attempts} attempts") } else { String::new() };
-    // Its own attempts are over: whoever drives the stage must not start them again.
-    let class = if attempts > 1 { ErrorClass::Permanent } else { error.class };
-    let what =
-        format!("operator `{name}` {verb} at row {seq} of {}{tries}: {}", meta.source, error.what);
-    StageError::new(class, kind, what)
+/// A row that will not be tried again, and where it failed.
+pub(crate) struct Failed<'a> {
+    /// "operator" or "stage".
+    pub(crate) part: &'static str,
+    pub(crate) name: &'a str,
+    pub(crate) meta: &'a Meta,
+    pub(crate) row: usize,
+    pub(crate) attempts: u32,
+}
+
+impl Failed<'_> {
+    /// Goes where the policy says.
+    pub(crate) fn go(
+        self,
+        on: OnError,
+        error: RowError,
+        original: Original,
+        cx: &mut StageCx<'_>,
+    ) -> Result<(), StageError> {
+        match on.finally() {
+            GiveUp::Fail => return Err(self.failure(&error)),
+            GiveUp::Skip => cx.dropped("skip", 1),
+            GiveUp::DeadLetter => cx.dead(ErrorRecord {
+                stage: cx.home().id,
+                stage_name: self.name.to_owned(),
+                source: self.meta.source,
+                seq: self.meta.seq.at(self.row),
+                attempts: self.attempts,
+                context: self.meta.context_at(self.row).cloned(),
+                original,
+                ..ErrorRecord::new(error.cause, error.what)
+            }),
+        }
+        Ok(())
+    }
+
+    fn failure(self, error: &RowError) -> StageError {
+        let Self { part, name, meta, row, attempts } = self;
+        let (kind, verb) = match error.cause {
+            DeadCause::Panicked => (ErrorKind::Panicked, "panicked"),
+            _ => (ErrorKind::User, "failed"),
+        };
+        let tries =
+            if attempts > 1 { format!(" after {attempts} attempts") } else { String::new() };
+        // Its own attempts are over: whoever drives the stage must not start them again.
+        let class = if attempts > 1 { ErrorClass::Permanent } else { error.class };
+        let (seq, source) = (meta.seq.at(row), meta.source);
+        let what =
+            format!("{part} `{name}` {verb} at row {seq} of {source}{tries}: {}", error.what);
+        StageError::new(class, kind, what)
+    }
 }
 
 /// The original of a failed row: as the operator kept it, or the row's bytes if they are still in
 /// the input.
-fn kept<C: Column>(original: Original, input: &C, row: usize) -> Original {
+pub(crate) fn kept<C: Column>(original: Original, input: &C, row: usize) -> Original {
     match (original, (input as &dyn Any).downcast_ref::<ByteColumn>()) {
         (Original::None, Some(bytes)) if row < bytes.rows() => {
             let bytes = bytes.row(row);

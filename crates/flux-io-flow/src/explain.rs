@@ -1,7 +1,7 @@
 //! A plan in words: what was fused, what bounds it, where each bound comes from, what was decided
 //! and why. The text is stable: same plan, same text.
 
-use crate::mermaid;
+use crate::draw;
 use flux_io_core::{
     BATCH_BYTES, BufferPolicy, ChannelOrdering, ExecutionPlan, GiveUp, Graph, GraphEdge, OnError,
     Parallelism, Route, StageNode,
@@ -23,7 +23,20 @@ pub trait Explain {
     /// The plan as a Mermaid flow chart.
     #[must_use]
     fn mermaid(&self) -> String {
-        mermaid::draw(self.graph())
+        draw::mermaid(self.graph())
+    }
+
+    /// The plan in the language of Graphviz, for `dot -Tsvg`.
+    #[must_use]
+    fn dot(&self) -> String {
+        draw::dot(self.graph())
+    }
+
+    /// The plan as plain text for a terminal of 80 columns: stages from top to bottom, edges as
+    /// lines that fork and join, with their buffers.
+    #[must_use]
+    fn ascii(&self) -> String {
+        draw::ascii(self.graph())
     }
 
     /// The plan in numbers.

@@ -3,11 +3,12 @@
 use crate::draft::{Draft, MakeBody, OpDraft, Place, Shared, joint_hints};
 use crate::drive::Operators;
 use crate::kernel::{
-    FilterK, FilterMapK, FlatK, InspectK, Kernel, MapK, Next, Raw, Room, RowK, TryK, TryRowK,
-    ValidateK,
+    AttemptK, Check, FilterK, FilterMapK, FlatK, InspectK, Kernel, MapK, Next, Raw, Room, RowK,
+    ScanK, TryK, TryMap, TryRowK, ValidateK,
 };
 use crate::segment::Segment;
 use crate::stages::Pass;
+use crate::sync::{Arc, Mutex, lock};
 use flux_io_core::{
     Body, BufferPolicy, ChannelDescriptor, ChannelOrdering, Column, ColumnType, Erased, Hints,
     Node, OnError, Operator, Parallelism, Route, RowError, StageKind, StageNode, Validator,
@@ -16,7 +17,6 @@ use flux_io_core::{
 use std::fmt;
 use std::marker::PhantomData;
 use std::rc::Rc;
-use std::sync::{Arc, Mutex, PoisonError};
 
 /// A flow of rows: column `C` at a place in the graph, read by the open kernel `K`.
 ///
@@ -28,8 +28,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 pub struct Flow<'env, C: Column, K> {
     pub(crate) draft: Shared<'env>,
     pub(crate) at: (usize, usize),
-    kernel: K,
-    ops: Vec<OpDraft>,
+    pub(crate) kernel: K,
+    pub(crate) ops: Vec<OpDraft>,
     /// Buffer in front of the open segment.
     in_buffer: Option<BufferPolicy>,
     column: PhantomData<fn() -> C>,
@@ -111,7 +111,7 @@ macro_rules! chain {
                 let ops = Operators { names, on };
                 let kernel = Mutex::new(self);
                 Body::Many(Arc::new(move |_instance| {
-                    let twin = kernel.lock().unwrap_or_else(PoisonError::into_inner).clone();
+                    let twin = lock(&kernel).clone();
                     let segment = Segment::<C, Self>::of(twin, ops.clone(), track);
                     Box::new(Erased(segment)) as Box<dyn Node + 'env>
                 }))
@@ -124,9 +124,9 @@ chain!(
     FilterK<A, F>,
     FilterMapK<A, F>,
     InspectK<A, F>,
-    TryK<A, F, T>,
-    ValidateK<A, V, T>,
+    AttemptK<A, W, T>,
     FlatK<A, F, I>,
+    ScanK<A, S, F>,
     RowK<F>,
     TryRowK<F>,
 );
@@ -140,13 +140,22 @@ impl<'env, C: Column> Flow<'env, C, Raw> {
 
 impl<'env, C: Column, K> Flow<'env, C, K> {
     /// Adds an operator to the open segment.
-    fn operator<K2: Kernel<C> + Chain<C> + 'env>(
-        mut self,
+    pub(crate) fn operator<K2: Kernel<C> + Chain<C> + 'env>(
+        self,
         name: &str,
         word: &'static str,
         wrap: impl FnOnce(K) -> K2,
     ) -> Next<'env, C, K2> {
-        self.ops.push(OpDraft::new(name, word));
+        self.operator_of(OpDraft::new(name, word), wrap)
+    }
+
+    pub(crate) fn operator_of<K2: Kernel<C> + Chain<C> + 'env>(
+        mut self,
+        mut op: OpDraft,
+        wrap: impl FnOnce(K) -> K2,
+    ) -> Next<'env, C, K2> {
+        op.name = self.draft.borrow().named(&op.name);
+        self.ops.push(op);
         let Self { draft, at, kernel, ops, in_buffer, column } = self;
         K2::Room::settle(Flow { draft, at, kernel: wrap(kernel), ops, in_buffer, column })
     }
@@ -209,7 +218,7 @@ impl<'env, C: Column, K> Flow<'env, C, K> {
         E: Into<RowError>,
         F: FnMut(&K::Out) -> Result<U, E> + Send + 'env,
     {
-        self.operator(name, "try_map", |a| TryK::new(a, f))
+        self.operator(name, "try_map", |a| AttemptK::new(a, TryMap(f)))
     }
 
     /// Rows that `validator` accepts stay; others fail and go the way of `on_error`.
@@ -218,7 +227,7 @@ impl<'env, C: Column, K> Flow<'env, C, K> {
         K: Kernel<C> + 'env,
         V: Validator<Vec<K::Out>> + 'env,
     {
-        self.operator(name, "validate", |a| ValidateK::new(a, validator))
+        self.operator(name, "validate", |a| AttemptK::new(a, Check(validator)))
     }
 }
 
@@ -313,9 +322,11 @@ impl<'env, C: Column, K: Chain<C> + 'env> Flow<'env, C, K> {
         node.scalable = parallelism.is_some();
         node.parallelism = parallelism.unwrap_or_default();
         let route = if node.scalable { Route::RoundRobin } else { Route::Forward };
-        let (names, on) = split_ops(&ops);
-        let make: MakeBody<'env> = Box::new(move |place| body(kernel, place, names, on));
-        let n = insert(&draft, node, make, at, route);
+        let make: MakeBody<'env> = Box::new(move |place| {
+            let Operators { names, on } = operators(place);
+            body(kernel, place, names, on)
+        });
+        let n = insert_named(&draft, node, make, at, route);
         Flow::behind(draft, (n, 0))
     }
 
@@ -390,24 +401,28 @@ impl<'env, C: Column, K: 'env> Flow<'env, C, K> {
     /// Closes the open segment together with a last operator that gives no rows.
     pub(crate) fn finish(
         mut self,
-        op: OpDraft,
+        mut op: OpDraft,
         body: impl FnOnce(K, Operators) -> Box<dyn Node + 'env> + 'env,
     ) -> Shared<'env> {
+        op.name = self.draft.borrow().named(&op.name);
         self.ops.push(op);
         let Self { draft, at, kernel, ops, in_buffer, .. } = self;
         let mut node = segment_node::<C>(&ops, Vec::new());
         node.kind = StageKind::Sink;
         node.buffer = in_buffer;
-        let (names, on) = split_ops(&ops);
-        let make: MakeBody<'env> =
-            Box::new(move |_| Body::One(body(kernel, Operators { names, on })));
-        insert(&draft, node, make, at, Route::Forward);
+        let make: MakeBody<'env> = Box::new(move |p| Body::One(body(kernel, operators(p))));
+        insert_named(&draft, node, make, at, Route::Forward);
         draft
     }
 }
 
-fn split_ops(ops: &[OpDraft]) -> (Vec<String>, Vec<OnError>) {
-    ops.iter().map(|o| (o.name.clone(), o.on_error)).unzip()
+/// The parameter `state of NAME` of an operator whose state cannot be written.
+pub(crate) const NO_CODEC: &str = "no codec";
+
+/// Names and policies as they stand in the finished graph.
+fn operators(place: &Place<'_>) -> Operators {
+    let (names, on) = place.node.operators.iter().map(|o| (o.name.clone(), o.on_error)).unzip();
+    Operators { names, on }
 }
 
 /// The data of a segment. A single operator is the stage itself.
@@ -419,13 +434,31 @@ fn segment_node<C: Column>(ops: &[OpDraft], outs: Vec<ColumnType>) -> StageNode 
     if let [op] = ops {
         node.on_error = op.on_error;
     }
+    for op in ops {
+        if let Some(durable) = op.durable {
+            let codec = if durable { "codec" } else { NO_CODEC };
+            node.params.insert(format!("state of {}", op.name), codec.to_owned());
+        }
+    }
     let data = |o: &OpDraft| Operator { name: o.name.clone(), word: o.word, on_error: o.on_error };
     node.operators = ops.iter().map(data).collect();
     node
 }
 
-/// Adds a stage with one input behind a port.
+/// Adds a stage with one input behind a port, called as it is inside the piece being described.
 pub(crate) fn insert<'env>(
+    draft: &Shared<'env>,
+    node: StageNode,
+    body: MakeBody<'env>,
+    from: (usize, usize),
+    route: Route,
+) -> usize {
+    let node = draft.borrow().within(node);
+    insert_named(draft, node, body, from, route)
+}
+
+/// Adds a stage with one input behind a port; its operators have been named before.
+fn insert_named<'env>(
     draft: &Shared<'env>,
     node: StageNode,
     body: MakeBody<'env>,

@@ -3,10 +3,10 @@
 use crate::drive::{Drive, Operators, Ran};
 use crate::kernel::Kernel;
 use crate::kernel::guard::Keep;
+use crate::sync::{Arc, Mutex, lock};
 use flux_io_core::{AnyBatch, Column, Counts, Node, Outbox, StageCx, StageError, Step};
 use std::fmt;
 use std::marker::PhantomData;
-use std::sync::{Arc, Mutex, PoisonError};
 
 /// A value that is there when the run is over.
 pub struct Value<A>(Arc<Mutex<Option<A>>>);
@@ -29,14 +29,14 @@ impl<A> Value<A> {
     }
 
     fn put(&self, value: Option<A>) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = value;
+        *lock(&self.0) = value;
     }
 
     /// Takes the value: `None` before the end of the input, after a run that did not get there,
     /// and after it was taken.
     #[must_use]
     pub fn take(&self) -> Option<A> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+        lock(&self.0).take()
     }
 }
 
@@ -125,6 +125,15 @@ where
     fn on_end(&mut self, _outs: &mut [Outbox], _cx: &mut StageCx<'_>) -> Result<Step, StageError> {
         self.value.put(self.acc.take());
         Ok(Step::Done)
+    }
+
+    /// The states of the operators. The value itself is not in it: a restored run folds anew.
+    fn snapshot(&mut self, to: &mut Vec<u8>) -> Result<(), StageError> {
+        self.kernel.save(to)
+    }
+
+    fn restore(&mut self, mut from: &[u8]) -> Result<(), StageError> {
+        self.kernel.load(&mut from)
     }
 
     fn counts(&self, each: &mut dyn FnMut(usize, Counts)) {

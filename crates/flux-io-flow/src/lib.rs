@@ -53,29 +53,43 @@
 //! accumulate(Pipeline::new().source("numbers", Numbers).map("double", |x| 2 * x));
 //! ```
 
+mod branch;
+mod calls;
+mod codec;
+mod compose;
 mod draft;
+mod draw;
 mod drive;
+pub mod effect;
 mod ended;
 mod explain;
 mod flow;
 mod fold;
+mod join;
 pub mod kernel;
 mod keyed;
 mod lower;
-mod mermaid;
 mod meta;
 mod pipeline;
 mod port;
+mod running;
 mod segment;
+#[cfg(feature = "spec")]
+pub mod spec;
 pub mod stages;
+mod sync;
 mod validate;
 mod words;
 
+pub use branch::{SharedRows, Unrouted};
+pub use calls::{Calls, Hedge};
+pub use compose::Fan;
 pub use drive::ORIGINAL_BYTES;
 pub use ended::{Ended, Runnable};
 pub use explain::{Explain, PlanDiagnostics};
 pub use flow::{Chain, Flow};
 pub use fold::Value;
+pub use join::{Gap, HELD_ROWS, Hold, InOrder, Inputs, Join, JoinStrategy, Joined, Leftover};
 pub use kernel::Raw;
 pub use keyed::{Keyed, KeyedFlow};
 pub use pipeline::Pipeline;

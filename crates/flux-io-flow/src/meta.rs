@@ -78,11 +78,12 @@ fn join_seq(held: &mut Meta, rows: usize, next: &Meta, n: usize) {
     if run(held) && run(next) && held.seq.at(0) + rows as u64 == next.seq.at(0) {
         return;
     }
-    let (Seq::Run(base) | Seq::Rows { base, .. }) = held.seq;
-    let offset = |seq: u64| u32::try_from(seq.saturating_sub(base)).unwrap_or(u32::MAX);
-    let mut all: Vec<u32> = (0..rows).map(|i| offset(held.seq.at(i))).collect();
-    all.extend((0..n).map(|i| offset(next.seq.at(i))));
-    held.seq = Seq::Rows { base, rows: all };
+    if let Seq::Run(base) = held.seq {
+        held.seq = Seq::Rows { base, rows: (0..rows as u32).collect() };
+    }
+    let Seq::Rows { base, rows } = &mut held.seq else { return };
+    let offset = |seq: u64| u32::try_from(seq.saturating_sub(*base)).unwrap_or(u32::MAX);
+    rows.extend((0..n).map(|i| offset(next.seq.at(i))));
 }
 
 fn join_time(held: &mut Uniform<Timestamp>, rows: usize, next: Uniform<Timestamp>, n: usize) {

@@ -49,6 +49,14 @@ impl<'env> Pipeline<'env> {
         Flow::behind(Rc::clone(&self.draft), (n, 0))
     }
 
+    pub(crate) fn of(draft: &Shared<'env>) -> Self {
+        Self { draft: Rc::clone(draft) }
+    }
+
+    pub(crate) const fn draft(&self) -> &Shared<'env> {
+        &self.draft
+    }
+
     /// Free text about the pipeline; part of its identity.
     #[must_use]
     pub fn metadata(self, key: impl Into<String>, value: impl Into<String>) -> Self {
@@ -119,17 +127,7 @@ impl<'env> Pipeline<'env> {
         channel: ChannelDescriptor,
     ) -> Vec<Port<'env>> {
         let outs = node.outs.clone();
-        let mut d = self.draft.borrow_mut();
-        let n = Draft::add(&mut d, node, Box::new(move |_| body));
-        for (port, input) in inputs.into_iter().enumerate() {
-            if input.is_of(&self.draft) {
-                d.link(input.at, (n, port), channel);
-            } else {
-                let fix = "describe both flows from one `Pipeline`";
-                d.fault("P014", n, "a flow of another pipeline was joined".to_owned(), fix);
-            }
-        }
-        drop(d);
+        let n = attach(&self.draft, node, Box::new(move |_| body), inputs, channel);
         let port = |(p, column)| Port::new(Rc::clone(&self.draft), (n, p), column);
         outs.into_iter().enumerate().map(port).collect()
     }
@@ -143,10 +141,32 @@ impl<'env> Pipeline<'env> {
     }
 }
 
+/// Adds a stage behind these ports; gives its number.
+pub(crate) fn attach<'env>(
+    draft: &Shared<'env>,
+    node: StageNode,
+    body: MakeBody<'env>,
+    inputs: Vec<Port<'env>>,
+    channel: ChannelDescriptor,
+) -> usize {
+    let mut d = draft.borrow_mut();
+    let node = d.within(node);
+    let n = Draft::add(&mut d, node, body);
+    for (port, input) in inputs.into_iter().enumerate() {
+        if input.is_of(draft) {
+            d.link(input.at, (n, port), channel);
+        } else {
+            let fix = "describe both flows from one `Pipeline`";
+            d.fault("P014", n, "a flow of another pipeline was joined".to_owned(), fix);
+        }
+    }
+    n
+}
+
 impl<'env, C: Column> Flow<'env, C, Raw> {
     /// The pipeline this flow belongs to.
     #[must_use]
     pub fn pipeline(&self) -> Pipeline<'env> {
-        Pipeline { draft: Rc::clone(&self.draft) }
+        Pipeline::of(&self.draft)
     }
 }

@@ -10,7 +10,7 @@ use std::fmt;
 /// The end of a flow, untyped; see [`Pipeline::attach`](crate::Pipeline::attach).
 #[must_use = "an output that leads nowhere is a fault of the plan"]
 pub struct Port<'env> {
-    draft: Shared<'env>,
+    pub(crate) draft: Shared<'env>,
     pub(crate) at: (usize, usize),
     column: ColumnType,
 }

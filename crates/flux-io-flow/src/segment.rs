@@ -31,14 +31,41 @@ pub struct Segment<C, K> {
     from: u64,
     lost: Vec<u32>,
     origins: Vec<u32>,
-    /// The number of the next row made, for kernels that add rows.
-    made: u64,
+    /// Numbers for kernels that add rows.
+    made: Made,
     column: PhantomData<fn() -> C>,
 }
 
 /// Source numbers from here on are of stages that number the rows they make: this plus the stage's
 /// number in the plan.
 pub const MADE: u32 = 1 << 31;
+/// The number of the next row made, for stages that add rows: they number them anew.
+#[derive(Debug, Default)]
+pub(crate) struct Made(pub(crate) u64);
+
+impl Made {
+    /// Gives the next `rows` rows of a batch their source and numbers.
+    pub(crate) fn number(&mut self, cx: &StageCx<'_>, meta: &mut Meta, rows: u64) {
+        let home = cx.home();
+        meta.source = SourceId(MADE | home.id.0);
+        meta.seq = Seq::Run(u64::from(home.shard) * PER_SHARD + self.0);
+        self.0 += rows;
+    }
+
+    pub(crate) fn snapshot(&self, to: &mut Vec<u8>) {
+        to.extend_from_slice(&self.0.to_le_bytes());
+    }
+
+    pub(crate) fn restore(&mut self, from: &[u8]) -> Result<(), StageError> {
+        let Ok(bytes) = from.try_into() else {
+            let what = format!("8 bytes are the number of the next row, not {}", from.len());
+            return Err(StageError::new(ErrorClass::Catastrophic, ErrorKind::Serialization, what));
+        };
+        self.0 = u64::from_le_bytes(bytes);
+        Ok(())
+    }
+}
+
 /// Rows made by one instance before its numbers would reach those of the next.
 const PER_SHARD: u64 = 1 << 48;
 
@@ -73,7 +100,7 @@ impl<C: Column, K: Kernel<C>> Segment<C, K> {
             from: 0,
             lost: Vec::new(),
             origins: Vec::new(),
-            made: 0,
+            made: Made::default(),
             column: PhantomData,
         }
     }
@@ -148,17 +175,9 @@ impl<C: Column, K: Kernel<C>> Segment<C, K> {
         stamp(&mut batch.meta, &mut input.meta, Some(rows), to);
         if K::EXPANDS {
             let rows = batch.len() as u64;
-            self.number(cx, &mut out.batch().meta, rows);
+            self.made.number(cx, &mut out.batch().meta, rows);
         }
         ran
-    }
-
-    /// Gives rows made here their numbers.
-    fn number(&mut self, cx: &StageCx<'_>, meta: &mut Meta, rows: u64) {
-        let home = cx.home();
-        meta.source = SourceId(MADE | home.id.0);
-        meta.seq = Seq::Run(u64::from(home.shard) * PER_SHARD + self.made);
-        self.made += rows;
     }
 
     /// Rows whose origin nobody asks for; they join what the open batch holds.
@@ -180,7 +199,7 @@ impl<C: Column, K: Kernel<C>> Segment<C, K> {
             batch.meta.select(&input.meta, None);
             batch.meta.seq = Seq::Run(seq);
             if K::EXPANDS {
-                self.number(cx, &mut batch.meta, 0);
+                self.made.number(cx, &mut batch.meta, 0);
             }
         }
         let want = if K::EXPANDS { max } else { input.col.rows() + 1 };
@@ -195,15 +214,15 @@ impl<C: Column, K: Kernel<C>> Segment<C, K> {
                 rows.rows() < max
             })
         });
-        self.made += (batch.len() - before) as u64;
+        self.made.0 += (batch.len() - before) as u64;
         ran
     }
 }
 
 /// Whether rows of `meta` may stand in the open batch.
-fn joins<T>(open: &Batch<Vec<T>>, source: SourceId, meta: &Meta) -> bool {
+pub(crate) fn joins<C: Column>(open: &Batch<C>, source: SourceId, meta: &Meta) -> bool {
     let o = &open.meta;
-    open.col.is_empty()
+    open.is_empty()
         || (o.source == source
             && matches!((&o.time, &meta.time), (Uniform::All(a), Uniform::All(b)) if a == b)
             && o.context == meta.context
@@ -220,7 +239,7 @@ fn left(from: u64, to: u64, lost: &mut Vec<u32>) -> Vec<u32> {
 
 /// Gives an output batch the metadata of its rows, and those marks that hold once rows before `to`
 /// were seen; later marks stay with the input.
-fn stamp(out: &mut Meta, input: &mut Meta, rows: Option<Vec<u32>>, to: u64) {
+pub(crate) fn stamp(out: &mut Meta, input: &mut Meta, rows: Option<Vec<u32>>, to: u64) {
     let cut = input.marks.partition_point(|m| u64::from(m.at) <= to);
     let later = input.marks.split_off(cut);
     out.select(input, rows);
@@ -275,21 +294,27 @@ impl<C: Column, K: Kernel<C>> Stage for Segment<C, K> {
         }
     }
 
-    /// The number of the next row made, for kernels that add rows; else nothing.
+    /// The number of the next row made, for kernels that add rows, and the states of operators.
     fn snapshot(&mut self, to: &mut Vec<u8>) -> Result<(), StageError> {
         if K::EXPANDS {
-            to.extend_from_slice(&self.made.to_le_bytes());
+            self.made.snapshot(to);
         }
-        Ok(())
+        self.kernel.save(to)
     }
 
     fn restore(&mut self, from: &[u8]) -> Result<(), StageError> {
-        let Ok(bytes) = from.try_into() else {
-            let what = format!("a segment's snapshot has 8 bytes, not {}", from.len());
-            return Err(StageError::new(ErrorClass::Catastrophic, ErrorKind::Serialization, what));
-        };
-        self.made = u64::from_le_bytes(bytes);
-        Ok(())
+        let mut rest = from;
+        if K::EXPANDS {
+            let (made, behind) = rest.split_at_checked(8).unwrap_or((rest, &[]));
+            self.made.restore(made)?;
+            rest = behind;
+        }
+        self.kernel.load(&mut rest)?;
+        if rest.is_empty() {
+            return Ok(());
+        }
+        let what = format!("{} bytes are no snapshot of this segment", from.len());
+        Err(StageError::new(ErrorClass::Catastrophic, ErrorKind::Serialization, what))
     }
 
     fn counts(&self, each: &mut dyn FnMut(usize, Counts)) {

@@ -8,7 +8,7 @@ use crate::fold::{FoldNode, Value};
 use crate::kernel::{Kernel, Raw};
 use crate::port::Port;
 use crate::stages::{
-    Batching, Discard, EventTime, FilterRows, Rebatch, SharedDisorder, ValidateRows,
+    Batching, Discard, EventTime, FilterRows, FlatMapRows, Rebatch, SharedDisorder, ValidateRows,
 };
 use flux_io_core::{
     Body, Column, ColumnType, Erased, ErasedSink, Node, Operator, Route, Sink, Stage, StageKind,
@@ -58,6 +58,23 @@ impl<'env, C: Column, K: Chain<C> + 'env> Flow<'env, C, K> {
     {
         let make = Box::new(|p: &Place<'_>| one(FilterRows::new(f, p.node.on_error)));
         self.then(|c| transform(name, "filter_rows", c, c), Route::Forward, make)
+    }
+
+    /// Every row, seen as a view, becomes the rows that `f` appends to the column it is given: text
+    /// to words, a frame to its records, without an allocation per row. `flat_map` is for rows that
+    /// are values.
+    ///
+    /// Order: as in the input. Rows of one input row stand in one batch; after it, the batch is sent
+    /// when it is full. The rows get numbers of this stage, as those of `flat_map` do. Of a row on
+    /// which `f` panics nothing stays.
+    pub fn flat_map_rows<D, F>(self, name: &str, f: F) -> Flow<'env, D, Raw>
+    where
+        D: Column,
+        F: for<'a> FnMut(<K::Col as Column>::Ref<'a>, &mut D) + Send + 'env,
+    {
+        let make = Box::new(|p: &Place<'_>| one(FlatMapRows::new(f, p.node.on_error)));
+        let out = ColumnType::of::<D>();
+        self.then(|c| transform(name, "flat_map_rows", c, out), Route::Forward, make)
     }
 
     /// Row views that `validator` accepts stay; others fail and go the way of `on_error`.

@@ -6,6 +6,7 @@
 
 use crate::limits::{Limits, MAX_DEPTH};
 use crate::value::Kind;
+use flux_io_core::skip::skips;
 use flux_io_core::{DeadCause, RowError};
 use thiserror::Error;
 
@@ -121,6 +122,13 @@ type Scan<T> = Result<T, JsonError>;
 /// Checks `line` and appends its fields to `fields`; returns the record's text, without the white
 /// space around it. On an error, `fields` is as it was.
 pub(crate) fn scan<'a>(line: &'a [u8], limits: &Limits, fields: &mut Vec<Field>) -> Scan<&'a str> {
+    match checked(line, limits, fields) {
+        Err(e) if skips(format_args!("JsonFault::{:?}", e.fault)) => Ok("{}"),
+        scanned => scanned,
+    }
+}
+
+fn checked<'a>(line: &'a [u8], limits: &Limits, fields: &mut Vec<Field>) -> Scan<&'a str> {
     if line.len() > limits.bytes {
         return Err(JsonError { at: limits.bytes, fault: JsonFault::TooLong(limits.bytes) });
     }

@@ -4,13 +4,16 @@
 //! can, the clock jumps to the next deadline. When there is none either and tasks are left, nothing
 //! will ever run again: that is a deadlock, and the run ends with a dump.
 
+mod outside;
+
 use crate::choice::{Choice, Kind};
 use crate::explore::Explorer;
-use crate::fault::{Class, Effects, Fault};
+use crate::fault::{Effects, Fault};
 use crate::panics::PanicAt;
-use crate::strategy::{Scheduler, Strategy};
+use crate::strategy::{Ready, ScheduleController, Scheduler, Strategy};
 use crate::stuck::{Waiting, dump};
 use crate::swarm::Swarm;
+use crate::trace::Event;
 use crate::world::World;
 use flux_io_core::{
     Collector, ExecutionPlan, Host, Moment, Observer, RunHandle, RunOptions, RunReport, StageKind,
@@ -22,16 +25,11 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
-use std::time::Duration;
 
 /// Polls that a run which is given up gets to unwind.
 const LAST_POLLS: u64 = 10_000;
-/// Eight hours.
-const SUSPENDED: Duration = Duration::from_secs(8 * 3600);
 /// Armed timers a task may account for: its deadline, and waits of what it drives (H1).
 const TIMERS_PER_TASK: usize = 8;
-/// Ways to draw a gap between two events from outside.
-const GAPS: u32 = 64;
 
 /// One simulated run: what it did, and everything needed to do it again.
 #[derive(Debug)]
@@ -47,7 +45,12 @@ pub struct SimRun {
     pub broken: Vec<String>,
     /// Steps taken: polls, jobs and timers.
     pub steps: u64,
-    /// Rows that the sources gave.
+    /// Processes that the run took: one, and one more for each [`Fault::Crash`].
+    pub lives: u32,
+    /// After a crash, the sinks without transactions: they may have been given rows again that
+    /// they had accepted since the last complete checkpoint.
+    pub at_least_once: Vec<String>,
+    /// Rows that the sources gave, in the last life.
     pub items: u64,
     /// Hash of the order of polls, choices and batches.
     pub trace_hash: u64,
@@ -58,7 +61,7 @@ pub struct SimRun {
     /// The options of the run as text.
     pub swarm: String,
     /// What happened, line by line; empty unless a failure is told.
-    pub timeline: Vec<String>,
+    pub timeline: Vec<Event>,
 }
 
 impl SimRun {
@@ -78,15 +81,35 @@ pub(crate) struct Bounds {
     pub(crate) heal: u64,
 }
 
-/// Polls a plan to its end in the world of `swarm`.
+/// What goes on when the process of a run dies and the next one starts.
+pub(crate) struct Session<'c> {
+    scheduler: Scheduler,
+    controller: Option<&'c mut (dyn ScheduleController + 'static)>,
+    steps: u64,
+    event_at: Option<u64>,
+    crashes: u32,
+    begun: bool,
+}
+
+impl<'c> Session<'c> {
+    pub(crate) fn new(
+        strategy: Strategy,
+        seed: u64,
+        controller: Option<&'c mut (dyn ScheduleController + 'static)>,
+    ) -> Self {
+        let scheduler = Scheduler::new(strategy, seed);
+        Self { scheduler, controller, steps: 0, event_at: None, crashes: 0, begun: false }
+    }
+}
+
+/// Polls a plan to its end in the world of `swarm`; `None` when the process died before.
 pub(crate) fn run(
     plan: ExecutionPlan<'_>,
     swarm: &Swarm,
-    strategy: Strategy,
-    seed: u64,
+    session: &mut Session<'_>,
     bounds: Bounds,
     explorer: Option<&mut Explorer>,
-) -> SimRun {
+) -> Option<SimRun> {
     let world = Arc::clone(&swarm.world);
     let mut plan = plan;
     plan.graph.buffer.capacity = swarm.capacity;
@@ -112,22 +135,27 @@ pub(crate) fn run(
         cells: tasks.into_iter().rev().map(Cell::new).collect(),
         world,
         handle,
-        scheduler: Scheduler::new(strategy, seed),
+        session,
         collector,
         can: Vec::new(),
         last: None,
-        steps: 0,
-        event_at: None,
         broken: Vec::new(),
         sources,
         explorer,
         yielded: false,
         left: false,
+        died: false,
     };
-    pool.next_event(swarm);
+    if !std::mem::replace(&mut pool.session.begun, true) {
+        pool.next_event(swarm);
+    }
     pool.begin_exploring();
     let stuck = pool.run(swarm, bounds);
-    pool.finish(stuck, swarm)
+    if pool.died {
+        pool.die();
+        return None;
+    }
+    Some(pool.finish(stuck, swarm))
 }
 
 /// Writes what the stages did into the trace.
@@ -172,18 +200,16 @@ impl<'env> Cell<'env> {
     }
 }
 
-struct Pool<'env, 'e> {
+struct Pool<'env, 'e, 'c> {
     /// Most downstream first, as the sync engine prefers it.
     cells: Vec<Cell<'env>>,
     world: Arc<World>,
     handle: RunHandle,
-    scheduler: Scheduler,
+    session: &'e mut Session<'c>,
     collector: Collector,
     /// What can run now, the fair one first. Tasks, then jobs, then timers.
     can: Vec<usize>,
     last: Option<usize>,
-    steps: u64,
-    event_at: Option<u64>,
     broken: Vec<String>,
     sources: Vec<String>,
     explorer: Option<&'e mut Explorer>,
@@ -191,9 +217,11 @@ struct Pool<'env, 'e> {
     yielded: bool,
     /// The run ended early: its state is known.
     left: bool,
+    /// The process is to die now.
+    died: bool,
 }
 
-impl Pool<'_, '_> {
+impl Pool<'_, '_, '_> {
     fn live(&self) -> usize {
         self.cells.iter().filter(|c| c.task.is_some()).count()
     }
@@ -211,35 +239,52 @@ impl Pool<'_, '_> {
         let heal_at = swarm.heal_at.min(bounds.faulty);
         let mut most_timers = false;
         while self.live() > 0 {
-            self.steps += 1;
-            if self.steps == heal_at {
-                self.world.heal();
-                self.scheduler = Scheduler::new(Strategy::RoundRobin, 0);
+            self.session.steps += 1;
+            let steps = self.session.steps;
+            if steps == heal_at || self.world.only_fresh_left() {
+                self.heal();
             }
-            if self.steps > heal_at.saturating_add(bounds.heal) {
+            if steps > heal_at.saturating_add(bounds.heal) {
                 let head = format!(
                     "livelock: {} steps after the faults ended the run is not over",
                     bounds.heal
                 );
                 return Some(self.dump(&head));
             }
-            if self.event_at == Some(self.steps) && !self.world.healed() {
+            if self.session.event_at == Some(steps) && !self.world.healed() {
                 self.event(swarm);
+                if self.died {
+                    return None;
+                }
             }
             if !self.step() {
                 return Some(self.dump("deadlock: nothing can run and no timer is armed"));
             }
+            swarm.look();
             if self.left {
                 return None;
             }
             most_timers |= self.world.timers().1 > TIMERS_PER_TASK * self.cells.len();
         }
+        self.broken.extend(swarm.never().map(|n| format!("`{n}` was never so")));
         if most_timers {
             let most = self.world.timers().1;
             let n = self.cells.len();
             self.broken.push(format!("{most} timers were armed at once by {n} tasks"));
         }
         None
+    }
+
+    fn heal(&mut self) {
+        self.world.heal();
+        self.session.scheduler = Scheduler::new(Strategy::RoundRobin, 0);
+    }
+
+    /// The process dies: its tasks are dropped where they stand.
+    fn die(self) {
+        self.world.dying();
+        drop(self.cells);
+        self.world.crash();
     }
 
     /// Lists what can run, the next in turn first.
@@ -278,8 +323,9 @@ impl Pool<'_, '_> {
                 Some(at) => at,
                 None => return true,
             },
+            _ if self.session.controller.is_some() => self.controlled(n),
             _ => {
-                let (scheduler, can) = (&mut self.scheduler, &self.can);
+                let (scheduler, can) = (&mut self.session.scheduler, &self.can);
                 self.world.choose_by(Kind::Next, n, || scheduler.pick(can)) as usize
             }
         };
@@ -294,6 +340,22 @@ impl Pool<'_, '_> {
             self.poll(thing);
         }
         true
+    }
+
+    /// What the user's controller chooses.
+    fn controlled(&mut self, n: u32) -> usize {
+        let Self { cells, can, session, world, .. } = self;
+        let Some(controller) = session.controller.as_deref_mut() else { return 0 };
+        let named = |i: &usize| match cells.get(*i) {
+            Some(c) => Ready::Task(c.task.as_ref().map_or("", |t| t.name())),
+            None if *i == cells.len() => Ready::Job,
+            None => Ready::Timer,
+        };
+        let pick = || {
+            let ready: Vec<Ready<'_>> = can.iter().map(named).collect();
+            u32::try_from(controller.choose(&ready)).unwrap_or(u32::MAX)
+        };
+        world.choose_by(Kind::Next, n, pick) as usize
     }
 
     fn fire(&mut self) {
@@ -370,7 +432,7 @@ impl Pool<'_, '_> {
         match catch_unwind(AssertUnwindSafe(|| Pin::new(task).poll(&mut cx))) {
             Ok(Poll::Pending) => {
                 if cell.ready() {
-                    self.scheduler.yielded(i);
+                    self.session.scheduler.yielded(i);
                     self.yielded = true;
                 }
             }
@@ -390,57 +452,6 @@ impl Pool<'_, '_> {
         if let Some(e) = &mut self.explorer {
             self.world.made_since(before, |made| e.polled(i, made));
         }
-    }
-
-    /// Draws when the next event from outside comes, if one comes.
-    fn next_event(&mut self, swarm: &Swarm) {
-        let any = Fault::ALL.iter().any(|f| f.class() == Class::Step && swarm.has(*f));
-        self.event_at = match if any { self.world.choose(Kind::Gap, GAPS) } else { 0 } {
-            0 => None,
-            gap => Some(self.steps + u64::from(gap)),
-        };
-    }
-
-    fn event(&mut self, swarm: &Swarm) {
-        let stopping = self.handle.is_stopping();
-        let can = |f: &Fault| match f {
-            Fault::Command => swarm.has(*f) && !swarm.commands.is_empty(),
-            Fault::Drain | Fault::Abort => swarm.has(*f) && !stopping,
-            f => f.class() == Class::Step && swarm.has(*f),
-        };
-        let on: Vec<Fault> = Fault::ALL.iter().copied().filter(can).collect();
-        let pick = self.world.choose(Kind::Fault, on.len() as u32) as usize;
-        if let Some(f) = on.get(pick).copied() {
-            self.outside(f, swarm);
-        }
-        self.next_event(swarm);
-    }
-
-    fn outside(&mut self, f: Fault, swarm: &Swarm) {
-        match f {
-            Fault::Spurious => {
-                let asleep: Vec<usize> = (0..self.cells.len())
-                    .filter(|i| self.cells[*i].task.is_some() && !self.cells[*i].ready())
-                    .collect();
-                let pick = self.world.choose(Kind::Fault, asleep.len() as u32) as usize;
-                let Some(i) = asleep.get(pick).copied() else { return };
-                self.poll(i);
-            }
-            Fault::SlowStep => self.world.pass(self.world.delay()),
-            Fault::Suspend => self.world.pass(SUSPENDED),
-            Fault::WallJump => self.world.jump_wall(),
-            Fault::Barrier => drop(self.handle.checkpoint()),
-            Fault::Policy => drop(self.handle.policy()),
-            Fault::Command => {
-                let pick = self.world.choose(Kind::Fault, swarm.commands.len() as u32) as usize;
-                let Some((stage, c)) = swarm.commands.get(pick) else { return };
-                self.handle.command(stage, c.clone());
-            }
-            Fault::Drain => self.handle.stop(StopMode::Graceful { deadline: None }),
-            Fault::Abort => self.handle.stop(StopMode::Abort),
-            _ => return,
-        }
-        self.world.took(f, "a step");
     }
 
     fn dump(&self, head: &str) -> String {
@@ -491,7 +502,13 @@ impl Pool<'_, '_> {
             stuck,
             left: self.left,
             broken: self.broken,
-            steps: self.steps,
+            steps: self.session.steps,
+            lives: 1 + self.session.crashes,
+            at_least_once: if self.session.crashes > 0 {
+                self.world.plain_sinks()
+            } else {
+                Vec::new()
+            },
             items,
             trace_hash: trace.hash(),
             choices,

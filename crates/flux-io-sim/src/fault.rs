@@ -79,6 +79,9 @@ faults! {
     Drain = "drain", Step;
     /// The run is aborted, once.
     Abort = "abort", Step;
+    /// The process dies at this step: every task is gone, what was durable stays, the plan is made
+    /// anew and restored from its last complete checkpoint. At most four times a run.
+    Crash = "crash", Step;
     /// A blocking job ran later than anything else could.
     LateJob = "late job", Effect;
     /// The future of a waiting source was dropped and made anew.

@@ -120,6 +120,12 @@ impl Node for Armed<'_> {
     fn accepts(&self, port: usize) -> bool {
         self.inner.accepts(port)
     }
+    fn follows_time(&self) -> bool {
+        self.inner.follows_time()
+    }
+    fn promise(&mut self, w: Timestamp) -> Option<Timestamp> {
+        self.inner.promise(w)
+    }
     fn in_flight(&self) -> usize {
         self.inner.in_flight()
     }

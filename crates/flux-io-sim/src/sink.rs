@@ -31,6 +31,9 @@ impl<S: Sink> fmt::Debug for SimSink<S> {
 
 impl<S: Sink> SimSink<S> {
     pub(crate) fn new(world: Arc<World>, name: &str, inner: S) -> Self {
+        if !inner.descriptor().transactional {
+            world.plain_sink(name);
+        }
         Self { inner, name: name.to_owned(), world, errors_in_row: 0, digest: None }
     }
 
@@ -122,7 +125,10 @@ impl<S: Sink> Sink for SimSink<S> {
     }
 
     fn abort(&mut self) {
-        self.inner.abort();
+        // A process that dies tells nobody.
+        if !self.world.is_dying() {
+            self.inner.abort();
+        }
     }
 
     async fn prepare(&mut self, epoch: Epoch, cx: &IoCx) -> Result<(), StageError> {
@@ -131,6 +137,10 @@ impl<S: Sink> Sink for SimSink<S> {
 
     async fn commit(&mut self, epoch: Epoch, cx: &IoCx) -> Result<(), StageError> {
         self.inner.commit(epoch, cx).await
+    }
+
+    async fn recover(&mut self, done: Option<Epoch>, cx: &IoCx) -> Result<(), StageError> {
+        self.inner.recover(done, cx).await
     }
 
     fn descriptor(&self) -> ConnectorDescriptor {

@@ -27,6 +27,11 @@ pub struct SimSource<S: Source> {
     errors_in_row: u32,
     copier: Option<Copier<S::Col>>,
     last: Option<S::Col>,
+    /// Rows that are given when the faults have ended.
+    fresh: Option<S::Col>,
+    /// The source inside has ended.
+    inner_ended: bool,
+    waits: bool,
     ended: bool,
 }
 
@@ -54,8 +59,31 @@ impl<S: Source> SimSource<S> {
             errors_in_row: 0,
             copier: None,
             last: None,
+            fresh: None,
+            inner_ended: false,
+            waits: false,
             ended: false,
         }
+    }
+
+    /// Holds `rows` back until the faults of the run have ended, and gives them then, behind the
+    /// rows of the source: what a run must pass to show that it has recovered. A run that is
+    /// drained or aborted does not read them.
+    #[must_use]
+    pub fn fresh(mut self, rows: S::Col) -> Self {
+        self.world.hold_fresh();
+        self.fresh = Some(rows);
+        self
+    }
+
+    /// What the source inside said, with the fresh rows still to come.
+    fn said(&mut self, filled: Result<Filled, StageError>) -> Result<Filled, StageError> {
+        self.inner_ended |= matches!(filled, Ok(Filled::End));
+        if matches!(filled, Ok(Filled::End)) && self.fresh.is_some() {
+            return Ok(Filled::More);
+        }
+        self.ended = self.inner_ended;
+        filled
     }
 
     /// Lets [`Fault::Duplicate`] give the rows of the last fill once more, as a source that
@@ -138,6 +166,15 @@ impl<S: Source> Source for SimSource<S> {
             return Ok(Filled::End);
         }
         let world = Arc::clone(&self.world);
+        if self.inner_ended {
+            let mut first = !std::mem::replace(&mut self.waits, true);
+            std::future::poll_fn(|cx| world.poll_healed(cx, &mut first)).await;
+            if let Some(mut rows) = self.fresh.take() {
+                out.col.append(&mut rows);
+            }
+            self.ended = true;
+            return Ok(Filled::End);
+        }
         if self.until.is_none() && world.strikes(Fault::SlowFill) {
             world.took(Fault::SlowFill, &self.name);
             self.until = Some(cx.now().plus(world.delay()));
@@ -168,8 +205,7 @@ impl<S: Source> Source for SimSource<S> {
         let filled = self.inner.fill(out, &inner_cx).await;
         guard.waiting = false;
         self.remember(out, before);
-        self.ended = matches!(filled, Ok(Filled::End));
-        filled
+        self.said(filled)
     }
 
     fn try_fill(
@@ -180,14 +216,13 @@ impl<S: Source> Source for SimSource<S> {
         // Whatever may wait or fail goes the long way.
         let calm = [Fault::SlowFill, Fault::FailFill, Fault::TransientFill, Fault::ShortFill];
         let busy = self.until.is_some() || self.last.is_some();
-        if self.ended || busy || calm.iter().any(|f| self.world.rate(*f) > 0) {
+        if self.inner_ended || busy || calm.iter().any(|f| self.world.rate(*f) > 0) {
             return None;
         }
         let before = out.len();
         let filled = self.inner.try_fill(out, max_rows)?;
         self.remember(out, before);
-        self.ended = matches!(filled, Ok(Filled::End));
-        Some(filled)
+        Some(self.said(filled))
     }
 
     fn take_faults(&mut self) -> Vec<ErrorRecord> {

@@ -8,8 +8,12 @@ use crate::disk::SimDisk;
 use crate::fault::{Class, Fault, Faults};
 use crate::sink::SimSink;
 use crate::source::SimSource;
+use crate::store::SimStore;
 use crate::world::{World, WorldChoices};
 use flux_io_core::{Command, Draws, Host, IoCx, MemoryPool, Sink, SnapshotStore, Source};
+use std::any::Any;
+use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -40,7 +44,18 @@ pub struct Swarm {
     pub(crate) on: Faults,
     pub(crate) heal_at: u64,
     pub(crate) panic_at: Option<u32>,
+    /// Which process of the run this is, from 0.
+    life: u32,
+    /// What the first life drew while its plan was made, and how much of it this one has taken.
+    drawn: Vec<u32>,
+    taken: usize,
+    kept: BTreeMap<String, Box<dyn Any>>,
+    /// What must be so at some step, until it was.
+    pending: RefCell<Vec<Eventuality>>,
 }
+
+/// A name, and what it asks.
+type Eventuality = (String, Box<dyn FnMut() -> bool>);
 
 impl fmt::Debug for Swarm {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -85,17 +100,98 @@ impl Swarm {
             on,
             heal_at,
             panic_at,
+            life: 0,
+            drawn: Vec::new(),
+            taken: 0,
+            kept: BTreeMap::new(),
+            pending: RefCell::default(),
         }
+    }
+
+    /// The process died: the next plan is made with the same choices.
+    pub(crate) fn next_life(&mut self) {
+        self.life += 1;
+        self.taken = 0;
+        self.commands.clear();
+        self.pending.borrow_mut().clear();
+        (self.snapshots, self.restore, self.memory) = (None, false, None);
+        self.panic_at = None;
+    }
+
+    /// How often the process has died before ([`Fault::Crash`]); 0 in the first life. A plan that
+    /// is made in a later life gets the same answers from [`Swarm::pick`] and [`Swarm::draws`].
+    #[must_use]
+    pub const fn life(&self) -> u32 {
+        self.life
+    }
+
+    /// Something outside of the process, which survives a crash: made in the first life, given
+    /// again, cloned, in later ones. For what a sink writes to and what the test collects.
+    ///
+    /// # Panics
+    /// When one name is used for two types.
+    #[expect(clippy::panic, reason = "a mistake in the test that asks")]
+    pub fn keep<T: Clone + 'static>(&mut self, name: &str, make: impl FnOnce() -> T) -> T {
+        let kept = self.kept.entry(name.to_owned()).or_insert_with(|| Box::new(make()));
+        match kept.downcast_ref::<T>() {
+            Some(t) => t.clone(),
+            None => panic!("`{name}` was kept as another type"),
+        }
+    }
+
+    /// Snapshots of this run go to a simulated disk of its own, with its faults, and come from
+    /// there after a crash.
+    pub fn store(&mut self) -> Arc<SimStore> {
+        let choices = WorldChoices(Arc::clone(&self.world));
+        let store = self.keep("(store)", || Arc::new(SimStore::new(SimDisk::new(choices))));
+        if self.life > 0 {
+            store.power_cut();
+        }
+        self.snapshots = Some(Arc::<SimStore>::clone(&store));
+        self.restore = self.life > 0;
+        store
+    }
+
+    /// Asks `so` after each step until it says yes; a run that ends before has broken the rule
+    /// called `name`. Runs that end early (an abort, a failure, a drain) are asked too: register it
+    /// only where it must hold then.
+    pub fn eventually(&mut self, name: &str, so: impl FnMut() -> bool + 'static) {
+        self.pending.borrow_mut().push((name.to_owned(), Box::new(so)));
+    }
+
+    /// A step was taken.
+    pub(crate) fn look(&self) {
+        let mut pending = self.pending.borrow_mut();
+        if !pending.is_empty() {
+            pending.retain_mut(|p| !(p.1)());
+        }
+    }
+
+    /// What was never so.
+    pub(crate) fn never(&self) -> impl Iterator<Item = String> {
+        self.pending.borrow_mut().drain(..).map(|p| p.0).collect::<Vec<_>>().into_iter()
+    }
+
+    /// A choice while the plan is made, the same in every life.
+    fn draw_once(&mut self, n: u32) -> u32 {
+        if let Some(x) = self.drawn.get(self.taken) {
+            self.taken += 1;
+            return *x;
+        }
+        let x = self.world.choose(Kind::Swarm, n);
+        self.drawn.push(x);
+        self.taken += 1;
+        x
     }
 
     /// A number from `low` to `high`, both included. Shrinking moves it towards `low`.
     pub fn pick(&mut self, low: u32, high: u32) -> u32 {
-        low + self.world.choose(Kind::Swarm, high.saturating_sub(low).saturating_add(1))
+        low + self.draw_once(high.saturating_sub(low).saturating_add(1))
     }
 
     /// A seed for data that a test makes up.
     pub fn draws(&mut self) -> Draws {
-        Draws(u64::from(self.world.choose(Kind::Swarm, u32::MAX)))
+        Draws(u64::from(self.draw_once(u32::MAX)))
     }
 
     /// Puts the faults of this run around a source; `name` stands in timelines.

@@ -5,9 +5,9 @@ use crate::choice::{Choice, Kind, Recorder};
 use crate::fault::{Effects, Fault};
 use crate::trace::Trace;
 use flux_io_core::{ChoiceKind, Choices, Host, Moment, TimerId, Timestamp};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::task::Waker;
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 /// How long a drawn delay is; the first is none.
@@ -48,6 +48,13 @@ struct Inner {
     effects: Effects,
     healed: bool,
     trace: Trace,
+    /// The tasks of a dead process are being dropped: nobody is told.
+    crashing: bool,
+    heal_waits: Vec<Waker>,
+    /// Sources that hold rows back until the faults have ended, and those of them that wait.
+    fresh: (u32, u32),
+    /// Sinks without transactions.
+    plain_sinks: BTreeSet<String>,
 }
 
 impl World {
@@ -65,6 +72,10 @@ impl World {
             effects: Effects::default(),
             healed: false,
             trace,
+            crashing: false,
+            heal_waits: Vec::new(),
+            fresh: (0, 0),
+            plain_sinks: BTreeSet::new(),
         }))
     }
 
@@ -124,6 +135,69 @@ impl World {
         g.healed = true;
         let now = g.now;
         g.trace.line(now, || "faults end".to_owned());
+        let waits = std::mem::take(&mut g.heal_waits);
+        drop(g);
+        waits.into_iter().for_each(Waker::wake);
+    }
+
+    /// One more source holds rows back until the faults have ended.
+    pub(crate) fn hold_fresh(&self) {
+        self.inner().fresh.0 += 1;
+    }
+
+    /// Ready when the faults have ended; `first` at the first poll of a wait.
+    pub(crate) fn poll_healed(&self, cx: &Context<'_>, first: &mut bool) -> Poll<()> {
+        let mut g = self.inner();
+        if g.healed {
+            return Poll::Ready(());
+        }
+        if std::mem::take(first) {
+            g.fresh.1 += 1;
+        }
+        g.heal_waits.push(cx.waker().clone());
+        Poll::Pending
+    }
+
+    /// Every row is read but those that wait for the end of the faults.
+    pub(crate) fn only_fresh_left(&self) -> bool {
+        let g = self.inner();
+        !g.healed && g.fresh.0 > 0 && g.fresh.0 == g.fresh.1
+    }
+
+    pub(crate) fn plain_sink(&self, name: &str) {
+        self.inner().plain_sinks.insert(name.to_owned());
+    }
+
+    pub(crate) fn plain_sinks(&self) -> Vec<String> {
+        self.inner().plain_sinks.iter().cloned().collect()
+    }
+
+    /// From here to [`World::crash`] tasks are dropped, and sinks are not told.
+    pub(crate) fn dying(&self) {
+        self.inner().crashing = true;
+    }
+
+    pub(crate) fn is_dying(&self) -> bool {
+        self.inner().crashing
+    }
+
+    /// The process is gone; the next one starts with a clock of its own.
+    pub(crate) fn crash(&self) {
+        let mut g = self.inner();
+        g.wall = g.wall.saturating_add(i64::try_from(g.now).unwrap_or(i64::MAX));
+        g.now = 0;
+        g.crashing = false;
+        g.fresh = (0, 0);
+        g.trace.line(0, || "the process died; the next one starts".to_owned());
+        let gone = (
+            std::mem::take(&mut g.due),
+            std::mem::take(&mut g.at),
+            std::mem::take(&mut g.jobs),
+            std::mem::take(&mut g.heal_waits),
+        );
+        drop(g);
+        // Jobs wake whom they leave without a result, and wakers may lead back here.
+        drop(gone);
     }
 
     pub(crate) fn healed(&self) -> bool {

@@ -5,6 +5,10 @@ use flux_io_flow::PlanFaults;
 #[cfg(any(feature = "engine-sync", feature = "engine-tokio", feature = "engine-rayon"))]
 use {flux_io_core::RunOptions, flux_io_flow::Runnable};
 
+#[cfg(feature = "engine-hybrid")]
+#[doc(inline)]
+pub use flux_io_engine_hybrid::{Assigned, Assignment, Cost, Costs, Fallback, HybridEngine, Why};
+
 /// Why a run did not do what it was asked to.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
@@ -164,5 +168,69 @@ impl Rayon {
     pub fn run<'env>(&self, flow: impl Runnable<'env>) -> Result<RunReport, RunError> {
         let plan = flow.into_plan().map_err(RunError::Plan)?;
         judge(flux_io_engine_rayon::RayonEngine::new().run(plan, &self.options))
+    }
+}
+
+/// Each stage on the executor that suits it: tokio for those that wait, rayon for those that
+/// compute. Which is which follows from what the stages declare (`.hint(..)`) and from measured
+/// [`Costs`]; [`HybridEngine::explain`] says it with the reasons.
+#[cfg(feature = "engine-hybrid")]
+#[derive(Clone, Debug)]
+pub struct Hybrid {
+    engine: HybridEngine,
+    options: RunOptions,
+}
+
+#[cfg(feature = "engine-hybrid")]
+impl Default for Hybrid {
+    fn default() -> Self {
+        let engine = HybridEngine::new(
+            flux_io_engine_tokio::TokioExecutor::new(),
+            flux_io_engine_rayon::RayonExecutor::new(),
+        );
+        Self { engine, options: RunOptions::default() }
+    }
+}
+
+#[cfg(feature = "engine-hybrid")]
+impl Hybrid {
+    /// With default options, and nothing measured.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    options!();
+
+    /// Uses what earlier runs measured.
+    #[must_use]
+    pub fn costs(mut self, costs: Costs) -> Self {
+        self.engine = self.engine.costs(costs);
+        self
+    }
+
+    /// The engine behind it.
+    #[must_use]
+    pub const fn engine(&self) -> &HybridEngine {
+        &self.engine
+    }
+
+    /// Where each stage of a plan would run, and why.
+    ///
+    /// # Errors
+    /// When it refuses the plan.
+    pub fn explain(&self, graph: &flux_io_core::Graph) -> Result<Assignment, RunError> {
+        let refused = |fault| RunError::Plan(PlanFaults(vec![fault]));
+        self.engine.explain(graph, &self.options).map_err(refused)
+    }
+
+    /// Runs a flow to its end on threads made for it.
+    ///
+    /// # Errors
+    /// [`RunError`].
+    pub fn run(&self, flow: impl Runnable<'static>) -> Result<RunReport, RunError> {
+        use flux_io_core::Engine;
+        let plan = flow.into_plan().map_err(RunError::Plan)?;
+        judge(self.engine.run_plan(plan, self.options.clone()))
     }
 }

@@ -17,6 +17,8 @@ pub use flux_io_flow as flow;
 pub mod accumulate;
 pub mod engine;
 pub mod prelude;
+#[cfg(feature = "futures")]
+pub mod stream;
 
 #[cfg(feature = "connect")]
 pub use flux_io_connect as connect;

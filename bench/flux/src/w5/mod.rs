@@ -21,12 +21,13 @@ pub(crate) const NAMES: [&str; VARIABLES] = ["first", "second", "third", "fourth
 pub(crate) fn run(task: &Task) -> Result<Measured, BenchError> {
     let n = task.items;
     let (sum, seconds) = match task.case.as_str() {
-        "flux-sync" => timed(|| inline(On::Sync, After::Remove, n)),
-        "flux-tokio-2" => timed(|| inline(On::Tokio(2), After::Remove, n)),
         "flux-tombstones" => timed(|| inline(On::Sync, tombstones(), n)),
         "flux-arena" => timed(|| arena(n)),
         "flux-owned" => timed(|| owned(n)),
-        _ => return Err(task.unknown()),
+        case => {
+            let on = On::of(case).ok_or_else(|| task.unknown())?;
+            timed(|| inline(on, After::Remove, n))
+        }
     };
     Ok(Measured::with_sum(n, (sum?, seconds)))
 }
@@ -90,7 +91,6 @@ pub(crate) fn inline(on: On, after: After, n: u64) -> Result<u64, BenchError> {
         rows.extend(numbers.map(Row::at));
         filled
     });
-    let shards = if let On::Tokio(n) = on { n } else { 1 };
     let (flow, sum) = Pipeline::new()
         .source("fragments", fragments)
         .key_by("record", |row| row.key)
@@ -102,7 +102,7 @@ pub(crate) fn inline(on: On, after: After, n: u64) -> Result<u64, BenchError> {
                 .merge(|record: &mut Record, row| record.set(row.variable, &row.value))
                 .finish(|key, record| record.sum(*key))
         })
-        .parallel(shards)
+        .parallel(on.workers())
         .fold("sum", 0u64, |sum, outcome| *sum = sum.wrapping_add(*outcome.value()));
     run_flow(on, BATCH_ITEMS, true, flow)?;
     sum.take().ok_or_else(no_value)

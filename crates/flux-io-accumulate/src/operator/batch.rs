@@ -1,8 +1,10 @@
 //! A batch: blocks of rows, with the watermarks at their places between them.
 
+use super::traits::{ALL, COUNT, MASK};
 use super::{Accumulator, Cursor, Left, none};
 use crate::timers::unordered;
 use flux_io_core::hint::{prefetch, prefetch_all};
+use flux_io_core::mutant;
 use flux_io_core::{
     Accumulate, Batch, Column, ErrorClass, ErrorKind, KeyOf, Out, StageError, Step, Timestamp,
 };
@@ -30,6 +32,9 @@ impl<C: Column, KO: KeyOf<C>, A: Accumulate<C, Key = KO::Key>> Accumulator<C, KO
         }
         loop {
             if self.drain(out)? == Step::Yield {
+                if mutant!(MarkLostOnYield) {
+                    self.cursor.marking = None;
+                }
                 return Ok(Step::Yield);
             }
             if let Some(w) = self.cursor.marking.take() {
@@ -52,6 +57,10 @@ impl<C: Column, KO: KeyOf<C>, A: Accumulate<C, Key = KO::Key>> Accumulator<C, KO
             }
             let more = self.cursor.row < rows || self.cursor.mark < input.meta.marks.len();
             if more && out.is_full() {
+                if mutant!(RowTwiceOnYield) {
+                    self.cursor.row -= 1;
+                    self.tally.fragments -= 1;
+                }
                 return Ok(Step::Yield);
             }
         }
@@ -62,15 +71,15 @@ impl<C: Column, KO: KeyOf<C>, A: Accumulate<C, Key = KO::Key>> Accumulator<C, KO
         let max = out.max_rows();
         let ob = &mut out.batch().col;
         let start = self.cursor.row;
-        self.cursor.row = if self.traits.lean {
-            self.run::<true>(input, start, to, ob, max)
-        } else {
-            self.run::<false>(input, start, to, ob, max)
+        self.cursor.row = match self.traits.kept {
+            MASK => self.run::<MASK>(input, start, to, ob, max),
+            COUNT => self.run::<COUNT>(input, start, to, ob, max),
+            _ => self.run::<ALL>(input, start, to, ob, max),
         };
         self.tally.fragments += (self.cursor.row - start) as u64;
     }
 
-    fn run<const LEAN: bool>(
+    fn run<const KEPT: u8>(
         &mut self,
         input: &mut Batch<C>,
         start: usize,
@@ -86,7 +95,7 @@ impl<C: Column, KO: KeyOf<C>, A: Accumulate<C, Key = KO::Key>> Accumulator<C, KO
             let (first, end) = self.cursor.block;
             while i < end.min(to) {
                 let hint = self.hints[i - first];
-                let something_left = self.row::<LEAN>(input, i, hint, ob);
+                let something_left = self.row::<KEPT>(input, i, hint, ob);
                 i += 1;
                 if something_left && (ob.len() >= max || self.fault.is_some()) {
                     return i;

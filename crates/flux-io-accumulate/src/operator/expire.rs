@@ -8,6 +8,7 @@ use super::leave::Exit;
 use super::{Accumulator, Due, Left};
 use crate::policy::Then;
 use crate::timers::{Entry, ordered};
+use flux_io_core::mutant;
 use flux_io_core::{Accumulate, Column, DeadCause, Key, KeyOf, Reason, Timestamp};
 
 /// What a look at a key's deadlines says.
@@ -35,8 +36,8 @@ impl<C: Column, KO: KeyOf<C>, A: Accumulate<C, Key = KO::Key>> Accumulator<C, KO
         let (tail, watch) = self.table.timed(slot);
         loop {
             let at = tail.ttl_at.min(watch.idle_at);
-            let late = ordered(Timestamp(at));
-            if at > w {
+            let late = ordered(Timestamp(at)) + u64::from(mutant!(DeadlineOffByOne));
+            if at > w || (mutant!(DeadlineOffByOne) && at == w) {
                 return Verdict::Wait(late);
             }
             if tail.extended >= times {
@@ -149,6 +150,9 @@ impl<C: Column, KO: KeyOf<C>, A: Accumulate<C, Key = KO::Key>> Accumulator<C, KO
 
     /// Sorts the queue from `first` on by (deadline, key bytes).
     pub(super) fn sort_due(&mut self, first: usize) {
+        if mutant!(TiesUnordered) {
+            return;
+        }
         let heads = &self.table.heads;
         let key = |d: &Due| heads.get(d.slot as usize).and_then(|h| h.key.as_ref());
         self.due[first..].sort_unstable_by(|a, b| {

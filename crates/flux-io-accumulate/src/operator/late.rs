@@ -5,6 +5,7 @@ use super::{Accumulator, Left};
 use crate::need::{Need, Seen, clamp_score};
 use crate::policy::OnLate;
 use crate::tombs::Tomb;
+use flux_io_core::mutant;
 use flux_io_core::{Accumulate, Column, Headers, KeyOf, Meta, Outcome, Reason, RowError};
 
 impl<C: Column, KO: KeyOf<C>, A: Accumulate<C, Key = KO::Key>> Accumulator<C, KO, A> {
@@ -38,7 +39,9 @@ impl<C: Column, KO: KeyOf<C>, A: Accumulate<C, Key = KO::Key>> Accumulator<C, KO
             }
         };
         self.tally.late += 1;
-        self.remember(tomb, f, bound);
+        if !mutant!(LateForgotten) {
+            self.remember(tomb, f, bound);
+        }
         let Some((mut state, saved)) = merged else { return };
         let t = self.tombs.get(tomb);
         let Some(key) = t.key.clone() else { return };

@@ -7,6 +7,7 @@ use crate::policy::{After, Keep, OnLate};
 use crate::table::Tail;
 use crate::timers::ordered;
 use crate::tombs::{Rest, Tomb};
+use flux_io_core::mutant;
 use flux_io_core::{
     Accumulate, At, Class, Column, Completeness, DeadCause, DropCause, ErrorClass, ErrorKind,
     ErrorRecord, Headers, Key, KeyOf, Missing, Original, Outcome, Reason, StageError, Timestamp,
@@ -79,11 +80,16 @@ impl<C: Column, KO: KeyOf<C>, A: Accumulate<C, Key = KO::Key>> Accumulator<C, KO
             }
             _ => self.ledger.add(exit.class(), u64::from(fragments)),
         }
+        if mutant!(DoubleEmission) && exit == Exit::Complete && self.traits.events() {
+            if let Some(key) = self.table.heads[slot as usize].key.clone() {
+                self.emit(slot, &key, headers, exit, ob);
+                self.tally.complete -= u64::from(fragments);
+                self.tally.held += u64::from(fragments);
+                return;
+            }
+        }
         let saved = if self.traits.tombs { self.save_for_corrections(slot, exit) } else { None };
-        let (mask, tag) = {
-            let head = &self.table.heads[slot as usize];
-            (head.mask, head.tag)
-        };
+        let (mask, tag) = (self.mask(slot), self.table.heads[slot as usize].tag);
         let Some(key) = self.table.close(slot) else { return };
         let beside = self.table.take_beside(slot);
         if let Some((tail, _)) = &beside {

@@ -4,6 +4,7 @@ use super::leave::Exit;
 use super::{Accumulator, Left, none};
 use crate::index::NONE;
 use crate::policy::{EvictTo, OnLimit};
+use flux_io_core::mutant;
 use flux_io_core::{Accumulate, Column, DeadCause, KeyOf, Reason};
 
 impl<C: Column, KO: KeyOf<C>, A: Accumulate<C, Key = KO::Key>> Accumulator<C, KO, A> {
@@ -47,6 +48,9 @@ impl<C: Column, KO: KeyOf<C>, A: Accumulate<C, Key = KO::Key>> Accumulator<C, KO
             return false;
         }
         self.leave(victim, evicted(to), ob);
+        if mutant!(TimerLostOnEviction) {
+            self.forget_deadlines();
+        }
         true
     }
 

@@ -1,9 +1,11 @@
 //! One row: find its key, judge it, merge it, see whether the key leaves.
 
+use super::traits::{ALL, COUNT, MASK};
 use super::{Accumulator, Dead, Left, none};
 use crate::index::NONE;
 use crate::policy::{After, Identity, OnDuplicate, OnLate, OnUnkeyed};
 use crate::table::Tail;
+use flux_io_core::mutant;
 use flux_io_core::{
     Accumulate, At, Batch, Class, Column, Completeness, DeadCause, ErrorRecord, Key, KeyOf, Meta,
     Reason, RowError, UNKEYED, Var, hash_of,
@@ -34,7 +36,7 @@ enum Place {
 impl<C: Column, KO: KeyOf<C>, A: Accumulate<C, Key = KO::Key>> Accumulator<C, KO, A> {
     /// Handles row `i`. Returns whether a result may have been emitted or a fault noted.
     #[inline(always)]
-    pub(super) fn row<const LEAN: bool>(
+    pub(super) fn row<const KEPT: u8>(
         &mut self,
         input: &mut Batch<C>,
         i: usize,
@@ -48,7 +50,7 @@ impl<C: Column, KO: KeyOf<C>, A: Accumulate<C, Key = KO::Key>> Accumulator<C, KO
         if !self.table.holds(slot, |k| key.is(row, k)) {
             slot = self.table.find(hint.0, |k| key.is(row, k));
         }
-        let bit = match self.plan.acc.var(row).and_then(|v| self.bit_of::<LEAN>(v)) {
+        let bit = match self.plan.acc.var(row).and_then(|v| self.bit_of::<KEPT>(v)) {
             Ok(bit) => bit,
             Err(e) => {
                 self.dead_row(col, meta, i, e);
@@ -56,7 +58,7 @@ impl<C: Column, KO: KeyOf<C>, A: Accumulate<C, Key = KO::Key>> Accumulator<C, KO
             }
         };
         let at = At { time: meta.time.at(i), watermark: self.watermark, now: self.now };
-        let id = if LEAN { (0, 0) } else { self.identity(row, meta, i) };
+        let id = if KEPT == ALL { self.identity(row, meta, i) } else { (0, 0) };
         let fragment = Fragment { row: i, bit, id, at };
         let mut opened = false;
         if none(slot) {
@@ -66,11 +68,11 @@ impl<C: Column, KO: KeyOf<C>, A: Accumulate<C, Key = KO::Key>> Accumulator<C, KO
                 Place::Done => return true,
             }
         }
-        if !opened && self.counted::<LEAN>(slot, &fragment) {
+        if !opened && self.counted::<KEPT>(slot, &fragment) {
             self.duplicate(col, meta, i);
             return false;
         }
-        let bound = if LEAN { None } else { self.plan.acc.bound(col.row(i)) };
+        let bound = if KEPT == ALL { self.plan.acc.bound(col.row(i)) } else { None };
         if let Err(e) = self.check_bound(bound).and_then(|()| {
             let state = &mut self.table.states[slot as usize];
             self.plan.acc.update(state, col.row_mut(i), at)
@@ -80,13 +82,13 @@ impl<C: Column, KO: KeyOf<C>, A: Accumulate<C, Key = KO::Key>> Accumulator<C, KO
             return true;
         }
         self.reopening = None;
-        self.note::<LEAN>(slot, &fragment, bound);
-        self.judge::<LEAN>(slot, opened, at, ob)
+        self.note::<KEPT>(slot, &fragment, bound);
+        self.judge::<KEPT>(slot, opened, at, ob)
     }
 
     #[inline(always)]
-    fn bit_of<const LEAN: bool>(&self, var: Var) -> Result<u64, RowError> {
-        if LEAN && var.index == 0 && u32::from(var.group) < self.traits.variables {
+    fn bit_of<const KEPT: u8>(&self, var: Var) -> Result<u64, RowError> {
+        if KEPT == MASK && var.index == 0 && u32::from(var.group) < self.traits.variables {
             return Ok(u64::from(var.group));
         }
         self.plan.need.bit(var, self.plan.policy.max_index)
@@ -94,7 +96,7 @@ impl<C: Column, KO: KeyOf<C>, A: Accumulate<C, Key = KO::Key>> Accumulator<C, KO
 
     fn identity(&self, row: C::Ref<'_>, meta: &Meta, i: usize) -> (u64, u64) {
         match self.traits.identity {
-            Identity::Variable => (0, 0),
+            Identity::Variable | Identity::Each => (0, 0),
             Identity::SourceSeq => (u64::from(meta.source.0), meta.seq.at(i)),
             Identity::Id => (0, self.plan.acc.identity(row)),
         }
@@ -102,10 +104,12 @@ impl<C: Column, KO: KeyOf<C>, A: Accumulate<C, Key = KO::Key>> Accumulator<C, KO
 
     /// Whether an open key has counted this fragment already.
     #[inline(always)]
-    fn counted<const LEAN: bool>(&self, slot: u32, f: &Fragment) -> bool {
+    fn counted<const KEPT: u8>(&self, slot: u32, f: &Fragment) -> bool {
         let mask = self.table.heads[slot as usize].mask;
-        if LEAN {
-            return mask >> f.bit & 1 == 1;
+        match KEPT {
+            MASK => return mask >> f.bit & 1 == 1,
+            COUNT => return false,
+            _ => {}
         }
         holds_fragment(self.traits.identity, &self.table.tails[slot as usize], mask, f)
     }
@@ -125,12 +129,19 @@ impl<C: Column, KO: KeyOf<C>, A: Accumulate<C, Key = KO::Key>> Accumulator<C, KO
 
     /// Counts a merged fragment in.
     #[inline(always)]
-    fn note<const LEAN: bool>(&mut self, slot: u32, f: &Fragment, bound: Option<(u16, u32)>) {
+    fn note<const KEPT: u8>(&mut self, slot: u32, f: &Fragment, bound: Option<(u16, u32)>) {
         let head = &mut self.table.heads[slot as usize];
         self.tally.held += 1;
-        if LEAN {
-            head.mask |= 1 << f.bit;
-            return;
+        match KEPT {
+            MASK => {
+                head.mask |= 1 << f.bit;
+                return;
+            }
+            COUNT => {
+                head.mask += 1;
+                return;
+            }
+            _ => {}
         }
         let t = &self.traits;
         let tail = &mut self.table.tails[slot as usize];
@@ -177,7 +188,7 @@ impl<C: Column, KO: KeyOf<C>, A: Accumulate<C, Key = KO::Key>> Accumulator<C, KO
 
     /// Whether the key leaves now.
     #[inline(always)]
-    fn judge<const LEAN: bool>(
+    fn judge<const KEPT: u8>(
         &mut self,
         slot: u32,
         opened: bool,
@@ -192,17 +203,18 @@ impl<C: Column, KO: KeyOf<C>, A: Accumulate<C, Key = KO::Key>> Accumulator<C, KO
                 self.leave(slot, exit, ob);
                 return true;
             }
-            None if LEAN => {
+            None if KEPT == MASK => {
                 let need = self.traits.need_mask;
                 self.table.heads[slot as usize].mask & need == need
             }
+            None if KEPT == COUNT => self.table.heads[slot as usize].mask >= self.traits.need_mask,
             None => self.plan.need.complete(&self.seen(slot)),
         };
         if complete {
             self.leave(slot, super::leave::Exit::Complete, ob);
             return true;
         }
-        if LEAN && !opened {
+        if KEPT != ALL && !opened {
             return false;
         }
         self.settle(slot, opened, ob)
@@ -295,11 +307,18 @@ impl<C: Column, KO: KeyOf<C>, A: Accumulate<C, Key = KO::Key>> Accumulator<C, KO
         if !none(tomb) {
             let reset = self.plan.policy.after == After::Reset;
             if !reset && self.buried(tomb, f) {
+                if mutant!(LedgerForgets) {
+                    self.tally.fragments = self.tally.fragments.wrapping_sub(1);
+                    return Place::Done;
+                }
                 self.duplicate(col, meta, f.row);
                 return Place::Done;
             }
             if !reset && self.plan.policy.on_late != OnLate::NewGeneration {
                 self.late(tomb, col, meta, f, ob);
+                if mutant!(ResurrectedKey) {
+                    _ = self.tombs.take(tomb, &mut self.purse);
+                }
                 return Place::Done;
             }
             generation = self.tombs.get(tomb).generation + 1;
@@ -349,7 +368,8 @@ impl<C: Column, KO: KeyOf<C>, A: Accumulate<C, Key = KO::Key>> Accumulator<C, KO
         let tomb = self.tombs.get(tomb);
         match self.traits.identity {
             Identity::Variable => tomb.bits().has(f.bit),
-            _ => tomb.has_id(f.id),
+            Identity::SourceSeq | Identity::Id => tomb.has_id(f.id),
+            Identity::Each => false,
         }
     }
 
@@ -383,7 +403,10 @@ impl<C: Column, KO: KeyOf<C>, A: Accumulate<C, Key = KO::Key>> Accumulator<C, KO
 fn holds_fragment(identity: Identity, tail: &Tail, mask: u64, f: &Fragment) -> bool {
     match identity {
         Identity::Variable => tail.bits(mask).has(f.bit),
-        _ => tail.more.as_ref().is_some_and(|m| m.ids.contains(&f.id)),
+        Identity::SourceSeq | Identity::Id => {
+            tail.more.as_ref().is_some_and(|m| m.ids.contains(&f.id))
+        }
+        Identity::Each => false,
     }
 }
 
@@ -397,7 +420,7 @@ pub(super) fn add_fragment(identity: Identity, tail: &mut Tail, mask: &mut u64, 
     } else {
         tail.more.get_or_insert_default().words.insert(f.bit - 64);
     }
-    if identity != Identity::Variable {
+    if matches!(identity, Identity::SourceSeq | Identity::Id) {
         tail.more.get_or_insert_default().ids.insert(f.id);
     }
 }

@@ -5,12 +5,14 @@
 //! run starts anew. The requirement is written as text: a state of another requirement has other
 //! bits and is refused.
 
+use super::traits::{ALL, COUNT};
 use super::{Accumulator, Tally};
 use crate::need::UNKNOWN;
 use crate::set::Words;
 use crate::table::{More, Tail, Watch};
 use crate::timers::{Entry, ordered};
 use crate::tombs::{Rest, Tomb};
+use flux_io_core::mutant;
 use flux_io_core::{
     Accumulate, Class, Column, DeadCause, DropCause, ErrorClass, ErrorKind, Key, KeyOf, Reason,
     StageError, Timestamp,
@@ -66,6 +68,10 @@ impl<C: Column, KO: KeyOf<C>, A: Accumulate<C, Key = KO::Key>> Accumulator<C, KO
         } else {
             self.table.slots().try_for_each(|slot| self.write_key(slot, to))?;
         }
+        if mutant!(TombsNotSaved) {
+            put(to, 0);
+            return Ok(());
+        }
         put(to, self.tombs.len() as u64);
         self.tombs.by_age().for_each(|t| write_tomb(t, to));
         Ok(())
@@ -87,7 +93,7 @@ impl<C: Column, KO: KeyOf<C>, A: Accumulate<C, Key = KO::Key>> Accumulator<C, KO
     fn write_key(&self, slot: u32, to: &mut Vec<u8>) -> Result<(), StageError> {
         let head = &self.table.heads[slot as usize];
         put_bytes(to, &head.key.as_ref().map(Key::to_key_bytes).unwrap_or_default());
-        put(to, head.mask);
+        put(to, self.mask(slot));
         let none = Tail::default();
         let tail = self.table.tails.get(slot as usize).unwrap_or(&none);
         let (fragments, vars) = (self.fragments(slot), self.seen(slot).vars);
@@ -189,7 +195,8 @@ impl<C: Column, KO: KeyOf<C>, A: Accumulate<C, Key = KO::Key>> Accumulator<C, KO
         let acc = &self.plan.acc;
         let slot = self.table.open(tag, key, || acc.init());
         self.table.states[slot as usize] = state;
-        self.table.heads[slot as usize].mask = mask;
+        let count = self.traits.kept == COUNT;
+        self.table.heads[slot as usize].mask = if count { u64::from(tail.fragments) } else { mask };
         self.tally.held += u64::from(tail.fragments);
         if self.traits.tails {
             let (t, w) = self.table.timed(slot);
@@ -204,7 +211,7 @@ impl<C: Column, KO: KeyOf<C>, A: Accumulate<C, Key = KO::Key>> Accumulator<C, KO
         if self.traits.lru {
             self.table.touch(slot);
         }
-        if !self.traits.lean {
+        if self.traits.kept == ALL {
             self.weigh(slot);
         }
         let (tail, watch) = self.table.timed(slot);

@@ -9,8 +9,9 @@ use crate::timers::Entry;
 /// What the policy asks of each row, looked up once.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Traits {
-    /// One word of single variables, all of them needed; nothing is kept in tails row by row.
-    pub(super) lean: bool,
+    /// What heads hold of the fragments, [`ALL`], [`MASK`] or [`COUNT`].
+    pub(super) kept: u8,
+    /// The bits that are needed, or how many fragments.
     pub(super) need_mask: u64,
     pub(super) variables: u32,
     pub(super) identity: Identity,
@@ -31,6 +32,14 @@ pub(super) struct Traits {
     pub(super) on_expire: (u32, Then),
 }
 
+/// Heads hold the first word of the set of variables, tails the rest.
+pub(super) const ALL: u8 = 0;
+/// One word of single variables, all of them needed; nothing is kept in tails row by row.
+pub(super) const MASK: u8 = 1;
+/// Heads hold how many fragments there are, no two of which are told apart; nothing is kept in tails
+/// row by row.
+pub(super) const COUNT: u8 = 2;
+
 impl Traits {
     pub(super) fn of(p: &Policy, need: &Need, budget: bool) -> Self {
         let nanos = |d: std::time::Duration| u64::try_from(d.as_nanos()).unwrap_or(u64::MAX);
@@ -40,15 +49,18 @@ impl Traits {
         let key_limits = p.max_key_items.is_some() || p.max_key_bytes.is_some();
         let tombs = p.after != After::Remove;
         let times = p.has_deadline();
-        let lean = need.inline_mask().is_some()
-            && identity == Identity::Variable
-            && !(p.weighed || lru || limits || key_limits)
+        let lean = !(p.weighed || lru || limits || key_limits)
             && p.inactive_after.is_none()
             && p.idle_timeout.is_none()
             && !matches!(p.after, After::Tombstone(Keep::For(_)));
+        let (kept, need_mask) = match (identity, need.inline_mask(), need.count()) {
+            (Identity::Variable, Some(mask), _) if lean => (MASK, mask),
+            (Identity::Each, _, Some(n)) if lean => (COUNT, u64::from(n)),
+            _ => (ALL, 0),
+        };
         Self {
-            lean,
-            need_mask: need.inline_mask().unwrap_or(0),
+            kept,
+            need_mask,
             variables: u32::try_from(need.groups()).unwrap_or(u32::MAX),
             identity,
             ttl: p.expire_after.map(flux_io_core::nanos_i64),
@@ -60,7 +72,7 @@ impl Traits {
             limits,
             key_limits,
             tombs,
-            tails: !lean || times || tombs,
+            tails: kept == ALL || times || tombs,
             watches: p.inactive_after.is_some()
                 || p.timeout.is_some()
                 || p.idle_timeout.is_some()
@@ -95,9 +107,9 @@ impl Traits {
 
 /// What tells fragments of a key apart: variables, unless the requirement names none.
 pub(super) fn identity_of(p: &Policy, need: &Need) -> Identity {
-    if need.names_variables() || p.identity == Identity::Id {
-        p.identity
-    } else {
+    if p.identity == Identity::Variable && !need.names_variables() {
         Identity::SourceSeq
+    } else {
+        p.identity
     }
 }

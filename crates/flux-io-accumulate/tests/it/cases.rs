@@ -97,9 +97,10 @@ pub(crate) fn policy(k: &[u8], shape: Shape) -> Policy {
     if often(k[17], 4) {
         p.max_tombstones = u64::from(k[17] / 8 % 4);
     }
-    p.identity = match k[18] % 6 {
+    p.identity = match k[18] % 7 {
         4 => Identity::SourceSeq,
         5 => Identity::Id,
+        6 => Identity::Each,
         _ => Identity::Variable,
     };
     p.max_index = 9;

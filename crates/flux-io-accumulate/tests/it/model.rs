@@ -205,7 +205,7 @@ pub(crate) struct Model {
 impl Model {
     pub(crate) fn new(policy: Policy, shape: Shape) -> Self {
         let gate = policy.new_keys.map_or(0, |g| u128::from(g.burst) * 1_000_000_000);
-        let by_place = shape == Shape::Three && policy.identity != Identity::Id;
+        let by_place = shape == Shape::Three && policy.identity == Identity::Variable;
         Self {
             identity: if by_place { Identity::SourceSeq } else { policy.identity },
             policy,
@@ -304,6 +304,8 @@ impl Model {
             Identity::Variable => (u64::from(row.var.group), u64::from(row.var.index)),
             Identity::SourceSeq => (0, self.rows),
             Identity::Id => (0, row.id),
+            // Never the same twice.
+            Identity::Each => (1, self.rows),
         }
     }
 

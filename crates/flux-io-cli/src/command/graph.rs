@@ -9,7 +9,7 @@ use flux_io::flow::Explain;
 
 pub(super) fn graph(args: &Graph) -> Outcome {
     let loaded = load(&args.pipeline.file)?;
-    let settings = Settings { workers: workers(&loaded.file.run), ledger: None };
+    let settings = Settings { workers: workers(&loaded.file.run), ..Settings::default() };
     let job = describe(&loaded.file, &settings).map_err(|e| loaded.refused(&e))?;
     let text = match args.language {
         Drawing::Mermaid => job.plan.mermaid(),

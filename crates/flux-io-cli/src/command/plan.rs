@@ -11,7 +11,7 @@ pub(super) fn plan(args: &Plan) -> Outcome {
     let mut loaded = load(&args.pipeline.file)?;
     args.overrides.apply(&mut loaded.file.run);
     let run = &loaded.file.run;
-    let settings = Settings { workers: workers(run), ledger: None };
+    let settings = Settings { workers: workers(run), ..Settings::default() };
     let job = describe(&loaded.file, &settings).map_err(|e| loaded.refused(&e))?;
     let head = format!(
         "pipeline {}: engine {}, workers {}, batches of {} rows\n\

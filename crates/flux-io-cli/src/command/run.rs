@@ -26,15 +26,21 @@ use summary::Summary;
 pub(super) fn run(args: &Run, json: bool) -> Outcome {
     let mut loaded = load(&args.pipeline.file)?;
     args.overrides.apply(&mut loaded.file.run);
-    files::check(&loaded)?;
     let ledger = args.ledger.as_deref().map(LedgerFile::create).transpose();
     let ledger = ledger.map_err(|e| no_ledger(&loaded, &e))?;
-    let settings = Settings { workers: workers(&loaded.file.run), ledger: ledger.clone() };
+    let settings = Settings { ledger, ..Settings::default() };
+    execute(&loaded, settings, args.quiet, json)
+}
+
+/// Runs a pipeline file to its end, and tells how it went.
+pub(super) fn execute(loaded: &Loaded, mut settings: Settings, quiet: bool, json: bool) -> Outcome {
+    settings.workers = workers(&loaded.file.run);
+    files::check(loaded, settings.inputs.is_none())?;
     let job = describe(&loaded.file, &settings).map_err(|e| loaded.refused(&e))?;
-    let voice = Voice::new(&loaded, args.quiet, json);
+    let voice = Voice::new(loaded, quiet, json);
     let handle = RunHandle::new();
     let signals = Signals::watch(&handle, voice);
-    voice.event(|| started(&loaded, &settings))?;
+    voice.event(|| started(loaded, &settings))?;
     let progress = Progress::start(&handle, &job, voice);
     let cap = Arc::new(Cap::new(loaded.file.run.budget.value));
     let options = RunOptions::default()
@@ -50,11 +56,11 @@ pub(super) fn run(args: &Run, json: bool) -> Outcome {
     let interrupted = signals.stop();
     let (report, failed) = match ended {
         Ok(report) => (report, None),
-        Err(RunError::Failed { failure, report }) => (*report, Some(failed(&loaded, &failure)?)),
-        Err(e) => return Err(defect(&loaded, &e)),
+        Err(RunError::Failed { failure, report }) => (*report, Some(failed(loaded, &failure)?)),
+        Err(e) => return Err(defect(loaded, &e)),
     };
-    if let Some(file) = ledger.filter(|_| failed.is_none() && report.is_success()) {
-        file.publish().map_err(|e| no_ledger(&loaded, &e))?;
+    if let Some(file) = settings.ledger.filter(|_| failed.is_none() && report.is_success()) {
+        file.publish().map_err(|e| no_ledger(loaded, &e))?;
     }
     let summary = Summary {
         name: &loaded.file.name,

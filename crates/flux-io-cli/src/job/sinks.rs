@@ -4,6 +4,7 @@ use super::csv::CsvRows;
 use super::dead::DeadLetters;
 use super::deliver::{Ports, RouteTo};
 use super::fates::{LedgerFile, WithFates};
+use super::kept::Bytes;
 use super::{Settings, is_result};
 use crate::config::{self, OutFormat, Pipeline as File, Sink, SinkKind, Takes};
 use flux_io::connect::lines;
@@ -28,6 +29,8 @@ enum To {
     Stdout,
     Ledger(LedgerFile),
     Null,
+    /// Lines kept in memory.
+    Kept(Bytes),
 }
 
 impl To {
@@ -73,6 +76,7 @@ impl End {
             (To::Stdout, Some(csv)) => flow.sink(&name, stdout(csv).compression(packed)),
             (To::Ledger(file), _) => flow.sink(&name, lines::writer("the ledger file", file)),
             (To::Null, _) => flow.discard(&name),
+            (To::Kept(bytes), _) => flow.sink(&name, lines::writer("memory", bytes)),
         });
     }
 }
@@ -90,7 +94,7 @@ pub(super) fn ports(file: &File, settings: &Settings) -> Result<(Ports, Vec<End>
         known.unwrap_or_else(|| {
             ends.push(End {
                 name: sink.name.value.clone(),
-                to: To::of(sink),
+                to: if settings.kept.is_some() { To::Null } else { To::of(sink) },
                 packed: packed(sink),
                 csv: (sink.format == OutFormat::Csv).then(|| CsvRows::new(sink.columns.clone())),
             });
@@ -109,8 +113,11 @@ pub(super) fn ports(file: &File, settings: &Settings) -> Result<(Ports, Vec<End>
             ports.takes.push((*class, port_of(sink)));
         }
     }
-    if let Some(file) = &settings.ledger {
-        let to = To::Ledger(file.clone());
+    let ledger = match (&settings.kept, &settings.ledger) {
+        (Some(kept), _) => Some(To::Kept(kept.fates.clone())),
+        (None, file) => file.clone().map(To::Ledger),
+    };
+    if let Some(to) = ledger {
         ends.push(End { name: "--ledger".to_owned(), to, packed: Compression::None, csv: None });
         ports.ledger = Some(ends.len() - 1);
     }
@@ -127,6 +134,10 @@ pub(super) fn dead_letters(
     let name = sink.map_or_else(|| "dead_letters".to_owned(), |s| stage_name(&s.name.value));
     let sources = file.sources.iter().map(|s| s.name.value.clone()).collect();
     let encode = DeadLetters { sources };
+    if let Some(kept) = &settings.kept {
+        let sink = WriterSink::new("memory", kept.letters.clone(), encode);
+        return pipeline.dead_letters("kept.dead_letters", sink);
+    }
     let fates = settings.ledger.clone();
     match sink.map(|s| (To::of(s), packed(s))) {
         Some((To::File(path), packed)) => {

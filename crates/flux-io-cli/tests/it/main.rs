@@ -10,6 +10,7 @@ mod program;
 mod schema;
 #[cfg(unix)]
 mod signals;
+mod usage;
 
 use flux_io_cli::config::{Checks, Pipeline, Problems, parse};
 

@@ -3,6 +3,7 @@
 use super::state::{Chan, Put};
 use crate::sync::Arc;
 use flux_io_core::StageError;
+use std::collections::VecDeque;
 use std::fmt;
 use std::future::Future;
 use std::marker;
@@ -74,6 +75,12 @@ impl<T> Sender<T> {
             Put::Full(item) => Err(TrySendError::Full(item)),
             Put::Closed(item) => Err(TrySendError::Closed(item)),
         }
+    }
+
+    /// Sends from the front while there is room; what is left stays.
+    pub(crate) fn send_what_fits(&self, items: &mut VecDeque<T>) {
+        // When the channel is closed, all stay.
+        let _ = self.chan.put_many(items);
     }
 
     /// Ends the channel for all senders. What was sent is still received; senders that wait get

@@ -154,19 +154,28 @@ impl<I: Inputs, F: Framing, D: Decode> Framed<I, F, D> {
             && bytes < BATCH_BYTES
             && self.decode.fits(out, self.split.limit())
         {
-            let (used, found) = self.split.step(&self.block[self.at..self.len]);
-            self.at += used;
-            if let Found::Frame { at, content } = found
-                && !self.header
-            {
-                bytes += content.len();
-                given += 1;
-                if let Err(e) = self.decode.decode(content, at, out) {
-                    let original = content.to_vec();
-                    self.told.push(&self.split.framing, at, e, original);
+            let block = &self.block[self.at..self.len];
+            match self.split.whole(block) {
+                Ok((used, at, content)) if !self.header => {
+                    self.at += used;
+                    bytes += content.len();
+                    given += 1;
+                    if let Err(e) = self.decode.decode(content, at, out) {
+                        self.told.push(&self.split.framing, at, e, content.to_vec());
+                    }
                 }
-            } else if let Some(rare) = Rare::of(found) {
-                given += self.note(rare, out);
+                Ok((used, at, content)) => {
+                    let header = Rare::Frame { at, content: content.to_vec() };
+                    self.at += used;
+                    given += self.note(header, out);
+                }
+                Err(cut) => {
+                    let (used, found) = self.split.settle(cut, block);
+                    self.at += used;
+                    let Some(rare) = Rare::of(found) else { continue };
+                    bytes += rare.bytes();
+                    given += self.note(rare, out);
+                }
             }
             if self.failed.is_some() {
                 break;
@@ -175,7 +184,8 @@ impl<I: Inputs, F: Framing, D: Decode> Framed<I, F, D> {
         given
     }
 
-    /// Books what is no row of its own. Returns how many faults came of it.
+    /// Books what is not cut from one block. Returns how many rows and faults came of it.
+    #[cold]
     fn note(&mut self, rare: Rare, out: &mut D::Col) -> usize {
         let framing = &self.split.framing;
         match rare {
@@ -184,13 +194,16 @@ impl<I: Inputs, F: Framing, D: Decode> Framed<I, F, D> {
                 return 0;
             }
             Rare::Frame { at, content } => {
-                let went = if std::mem::take(&mut self.header) {
+                let is_header = std::mem::take(&mut self.header);
+                let went = if is_header {
                     self.decode.header(&content)
                 } else {
                     self.decode.decode(&content, at, out)
                 };
-                let Err(e) = went else { return 0 };
-                self.told.push(framing, at, e, content);
+                match went {
+                    Ok(()) => return usize::from(!is_header),
+                    Err(e) => self.told.push(framing, at, e, content),
+                }
             }
             Rare::Oversize { at, bytes, sample } => {
                 self.header = false;
@@ -229,8 +242,7 @@ impl<I: Inputs, F: Framing, D: Decode> Framed<I, F, D> {
             }
             Got::InputEnd { last } => {
                 let rare = Rare::of(self.split.end());
-                let is_row = matches!(rare, Some(Rare::Frame { .. })) && !self.header;
-                let faults = rare.map_or(0, |rare| self.note(rare, out));
+                let given = rare.map_or(0, |rare| self.note(rare, out));
                 self.ended = last;
                 self.told.lines_before += self.split.place().line;
                 self.file += 1;
@@ -238,7 +250,7 @@ impl<I: Inputs, F: Framing, D: Decode> Framed<I, F, D> {
                 self.decode.begin();
                 self.header = self.decode.has_header();
                 self.head.clear();
-                Ok(faults.max(usize::from(is_row)))
+                Ok(given)
             }
             Got::Failed(e) => {
                 if e.class != ErrorClass::Transient {
@@ -266,8 +278,14 @@ impl<I: Inputs, F: Framing, D: Decode> Framed<I, F, D> {
             let len = feed.read(&mut block).map_err(|e| feed.failed(&name, offset, e))?;
             let mut at = 0;
             while at < len {
-                let (used, found) = self.split.step(&block[at..len]);
-                at += used;
+                let found = match self.split.whole(&block[at..len]) {
+                    Ok((_, at, content)) => Found::Frame { at, content },
+                    Err(cut) => {
+                        let (used, found) = self.split.settle(cut, &block[at..len]);
+                        at += used;
+                        found
+                    }
+                };
                 match found {
                     Found::Unfinished | Found::Empty => {}
                     Found::Frame { content, .. } => {
@@ -286,7 +304,7 @@ impl<I: Inputs, F: Framing, D: Decode> Framed<I, F, D> {
     }
 }
 
-/// What the splitter finds seldom, owned.
+/// What the splitter finds across blocks or seldom, owned.
 enum Rare {
     Empty,
     Frame { at: Place, content: Vec<u8> },
@@ -296,6 +314,14 @@ enum Rare {
 }
 
 impl Rare {
+    /// Bytes that it adds to a batch, as a row or a fault.
+    const fn bytes(&self) -> usize {
+        match self {
+            Self::Frame { content, .. } => content.len(),
+            _ => 0,
+        }
+    }
+
     fn of(found: Found<'_>) -> Option<Self> {
         Some(match found {
             Found::Unfinished => return None,

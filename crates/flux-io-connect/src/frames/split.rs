@@ -7,7 +7,7 @@ use super::framing::{Cut, Framing, Place};
 /// Bytes of an oversize frame that are kept as a sample.
 pub(super) const SAMPLE: usize = 256;
 
-/// What a call of [`Splitter::step`] found.
+/// What a call of [`Splitter::settle`] found.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Found<'a> {
     /// No frame ends in the block: it was taken in.
@@ -18,7 +18,7 @@ pub(super) enum Found<'a> {
     Empty,
     /// A frame over the limit was left out.
     Oversize { at: Place, bytes: u64, sample: Vec<u8> },
-    /// The input ended inside a frame.
+    /// The input ended inside a frame, of which so much content is there.
     Torn { at: Place, what: String, rest: &'a [u8] },
     /// What follows cannot be told apart.
     Lost { at: Place, what: String },
@@ -75,35 +75,57 @@ impl<F: Framing> Splitter<F> {
         self.carry.capacity()
     }
 
-    /// Takes bytes up to the end of one frame. Returns how many and what they were.
-    #[inline]
-    pub(super) fn step<'a>(&'a mut self, block: &'a [u8]) -> (usize, Found<'a>) {
-        self.tidy();
-        // No more than the limit is looked at before the framing is told of it, so that what
-        // follows does not depend on the blocks.
-        let most = self.limit + self.framing.overhead();
-        let room = if self.over { block.len() } else { most - self.len as usize };
-        let window = &block[..block.len().min(room)];
-        match self.framing.find(window) {
+    /// Takes bytes up to the end of one frame, when it lies in the block from its beginning and is
+    /// as most frames are. Returns how many, where it began, and its content; otherwise what was
+    /// cut, which [`Splitter::settle`] must be given.
+    #[inline(always)]
+    pub(super) fn whole<'b>(&mut self, block: &'b [u8]) -> Result<(usize, Place, &'b [u8]), Cut> {
+        match self.framing.find(&block[..self.window(block)]) {
             Cut::End(used) if self.len == 0 => {
                 let frame = &block[..used];
                 let (head, tail) = self.framing.trim(frame, self.place.offset == 0);
-                let counts = self.counts(used - head - tail);
-                let at = self.pass(used as u64, counts);
-                (used, judge(self.limit, counts, at, &frame[head..used - tail]))
+                let content = &frame[head..used - tail];
+                if self.counts(content.len()) && content.len() <= self.limit {
+                    return Ok((used, self.pass(used as u64, true), content));
+                }
+                Err(Cut::End(used))
             }
+            cut => Err(cut),
+        }
+    }
+
+    /// Bytes of the block that are looked at: no more than the limit before the framing is told of
+    /// it, so that what follows does not depend on the blocks.
+    #[inline(always)]
+    fn window(&self, block: &[u8]) -> usize {
+        let room = if self.over { block.len() } else { self.most() - self.len as usize };
+        block.len().min(room)
+    }
+
+    /// The most bytes of a frame within the limit.
+    #[inline(always)]
+    fn most(&self) -> usize {
+        self.limit + self.framing.overhead()
+    }
+
+    /// Takes what was cut from the block. Returns how many bytes and what they were.
+    #[inline(never)]
+    pub(super) fn settle<'a>(&'a mut self, cut: Cut, block: &'a [u8]) -> (usize, Found<'a>) {
+        self.tidy();
+        match cut {
             Cut::End(used) => {
-                self.hold(&window[..used], most);
+                self.hold(&block[..used]);
                 (used, self.finish())
             }
             Cut::More => {
-                if !self.over && self.len as usize + window.len() == most {
+                let window = &block[..self.window(block)];
+                if !self.over && self.len as usize + window.len() == self.most() {
                     self.go_over();
                 }
-                self.hold(window, most);
+                self.hold(window);
                 (window.len(), Found::Unfinished)
             }
-            Cut::Lost(what) => (window.len(), Found::Lost { at: self.place, what }),
+            Cut::Lost(what) => (block.len(), Found::Lost { at: self.place, what }),
         }
     }
 
@@ -115,16 +137,16 @@ impl<F: Framing> Splitter<F> {
         }
         match self.framing.end(self.len) {
             Err(what) if !self.over => {
+                let (head, tail) = self.framing.trim(&self.carry, self.place.offset == 0);
                 let at = self.pass(self.len, true);
                 (self.len, self.stale) = (0, true);
-                Found::Torn { at, what, rest: &self.carry }
+                Found::Torn { at, what, rest: &self.carry[head..self.carry.len() - tail] }
             }
             _ => self.finish(),
         }
     }
 
     /// Lets go of a frame that was given out.
-    #[inline]
     fn tidy(&mut self) {
         if self.stale {
             self.carry.clear();
@@ -133,7 +155,7 @@ impl<F: Framing> Splitter<F> {
         }
     }
 
-    fn hold(&mut self, bytes: &[u8], most: usize) {
+    fn hold(&mut self, bytes: &[u8]) {
         self.len += bytes.len() as u64;
         if self.over {
             self.sample(bytes);
@@ -142,7 +164,7 @@ impl<F: Framing> Splitter<F> {
         // Room doubles, but never beyond the limit.
         let want = self.carry.len() + bytes.len();
         if want > self.carry.capacity() {
-            let room = (2 * self.carry.capacity()).min(most - 1).max(want);
+            let room = (2 * self.carry.capacity()).min(self.most() - 1).max(want);
             self.carry.reserve_exact(room - self.carry.len());
         }
         self.carry.extend_from_slice(bytes);
@@ -174,7 +196,15 @@ impl<F: Framing> Splitter<F> {
             let content = head..self.carry.len() - tail;
             let counts = self.counts(content.len());
             let at = self.pass(len, counts);
-            return judge(self.limit, counts, at, &self.carry[content]);
+            let content = &self.carry[content];
+            if !counts {
+                return Found::Empty;
+            }
+            if content.len() > self.limit {
+                let sample = content[..content.len().min(SAMPLE)].to_vec();
+                return Found::Oversize { at, bytes: content.len() as u64, sample };
+            }
+            return Found::Frame { at, content };
         }
         let ends = [self.carry.as_slice(), &self.last].concat();
         let (head, tail) = self.framing.trim(&ends, first);
@@ -185,13 +215,13 @@ impl<F: Framing> Splitter<F> {
     }
 
     /// Whether a frame of so much content is one.
-    #[inline]
+    #[inline(always)]
     fn counts(&self, content: usize) -> bool {
         content > 0 || !self.framing.skips_empty()
     }
 
     /// Goes behind a frame of so many bytes. Returns where it began.
-    #[inline]
+    #[inline(always)]
     fn pass(&mut self, bytes: u64, counts: bool) -> Place {
         let at = self.place;
         self.place.offset += bytes;
@@ -199,16 +229,4 @@ impl<F: Framing> Splitter<F> {
         self.place.record += u64::from(counts);
         at
     }
-}
-
-#[inline]
-fn judge(limit: usize, counts: bool, at: Place, content: &[u8]) -> Found<'_> {
-    if !counts {
-        return Found::Empty;
-    }
-    if content.len() > limit {
-        let sample = content[..content.len().min(SAMPLE)].to_vec();
-        return Found::Oversize { at, bytes: content.len() as u64, sample };
-    }
-    Found::Frame { at, content }
 }

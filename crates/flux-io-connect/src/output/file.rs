@@ -6,11 +6,10 @@ use super::encode::Encode;
 use super::temp::Temp;
 use crate::disk::{Disk, OsDisk};
 use crate::frames::BLOCK_BYTES;
-use crate::sync::Arc;
+use crate::sync::{Arc, AtomicBool, Ordering};
 use flux_io_core::{Batch, ConnectorDescriptor, ErrorClass, ErrorKind, IoCx, Sink, StageError};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
 
 /// The target that moves into blocking jobs.
 #[derive(Debug)]

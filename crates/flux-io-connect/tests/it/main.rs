@@ -2,6 +2,8 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests may panic as tests do")]
 #![cfg_attr(not(feature = "lines"), expect(dead_code, reason = "part of the host serves files"))]
 
+#[cfg(feature = "lines")]
+mod catalogue;
 mod channel;
 mod collect;
 #[cfg(feature = "gzip")]
@@ -18,6 +20,7 @@ mod futures;
 #[cfg(feature = "gzip")]
 mod gzip;
 mod host;
+mod hybrid;
 #[cfg(feature = "lines")]
 mod lines;
 #[cfg(feature = "lines")]
@@ -28,6 +31,10 @@ mod parse;
 mod parts;
 #[cfg(feature = "lines")]
 mod positions;
+mod reactive;
+#[cfg(feature = "lines")]
+mod registry;
 mod sources;
+mod spoilt;
 #[cfg(feature = "zstd")]
 mod zstd;

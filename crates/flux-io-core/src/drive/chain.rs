@@ -2,16 +2,19 @@
 
 use super::link::{Input, Link};
 use super::tail::{Tail, send_one};
+use super::watch::Heart;
 use super::{Halt, Shared};
 use crate::batch::{AnyBatch, Batch};
 use crate::edge::Edge;
 use crate::error::ErrorRecord;
 use crate::host::Alarm;
 use crate::id::Epoch;
+use crate::mutant;
 use crate::run::{RunFailure, TaskReport};
 use crate::stage::{Control, Outbox, Parcel, Removed};
 use crate::sync::Arc;
 use crate::time::Moment;
+use crate::watchdog::Doing;
 use std::task::{Context, Poll};
 
 /// What ended a wait.
@@ -44,6 +47,9 @@ pub(super) struct Chain<'env> {
     seen: u64,
     committed: Option<Epoch>,
     drain_by: Option<Moment>,
+    /// What it waits for when it waits, as a watchdog tells it.
+    pub(super) waits_for: Doing,
+    heart: Option<Heart>,
 }
 
 impl<'env> Chain<'env> {
@@ -53,7 +59,10 @@ impl<'env> Chain<'env> {
         tail: Tail<'env>,
         dead: Option<Edge>,
     ) -> Self {
+        let slot = run.handle.join();
         Self {
+            heart: run.watched.as_ref().map(|w| w.enter(slot)),
+            waits_for: Doing::Rows,
             run: Arc::clone(run),
             links,
             tail,
@@ -62,7 +71,7 @@ impl<'env> Chain<'env> {
             returned: None,
             finished: false,
             report: TaskReport::default(),
-            slot: run.handle.join(),
+            slot,
             buried: Vec::new(),
             broken: None,
             alarm: Alarm::new(&run.host),
@@ -73,6 +82,8 @@ impl<'env> Chain<'env> {
     }
 
     pub(super) fn start(&mut self) -> Result<(), Halt> {
+        // Time may have passed since the task was made (S7).
+        self.now = self.run.host.now();
         for l in &mut self.links {
             l.start(self.now, &self.run)?;
             self.run.handle.publish(&l.state);
@@ -85,11 +96,19 @@ impl<'env> Chain<'env> {
 
     /// Gives the first link something and moves everything as far as it goes.
     pub(super) async fn feed(&mut self, input: Input) -> Result<(), Halt> {
+        self.beat();
         match self.links.first_mut() {
             Some(first) => first.accept(input),
             None => self.pass(input).await?,
         }
         self.settle().await
+    }
+
+    /// A parcel has moved.
+    fn beat(&self) {
+        if let Some(h) = &self.heart {
+            h.beat();
+        }
     }
 
     /// A task without links: what comes in goes out.
@@ -144,6 +163,7 @@ impl<'env> Chain<'env> {
                     _ => None,
                 };
                 let spare = self.tail.deliver(port, p, &self.run, self.slot, &mut self.now).await?;
+                self.beat();
                 self.passed(control);
                 if let (Some(b), Some(l)) = (spare, self.links.last_mut()) {
                     l.outs[port].recycle(b);
@@ -178,7 +198,9 @@ impl<'env> Chain<'env> {
                 l.state.phase = crate::run::Phase::Failed;
             }
             let swallowed = l.swallowed.take();
-            self.collect(i);
+            if !(mutant!(DeadLetterLostOnAbort) && stepped.is_err()) {
+                self.collect(i);
+            }
             if let Some(used) = stepped? {
                 match i {
                     0 => self.returned = Some(used),
@@ -257,6 +279,11 @@ impl<'env> Chain<'env> {
         (0..ports.min(64)).filter(|p| takes(*p)).fold(0, |mask, p| mask | 1 << p)
     }
 
+    /// Whether an output holds rows that were not sealed.
+    pub(super) fn has_open(&self) -> bool {
+        self.links.iter().any(|l| l.outs.iter().any(Outbox::has_open))
+    }
+
     /// Seals every open batch, most upstream first, and moves everything: done before a wait.
     pub(super) async fn idle(&mut self) -> Result<(), Halt> {
         for i in 0..self.links.len() {
@@ -294,7 +321,12 @@ impl<'env> Chain<'env> {
     }
 
     fn next_deadline(&self) -> Option<Moment> {
-        let own = self.links.iter().flat_map(|l| [l.deadline(), l.hold]).flatten().min();
+        let own = self
+            .links
+            .iter()
+            .flat_map(|l| [l.deadline(), l.hold.filter(|_| !mutant!(HoldForgotten))])
+            .flatten()
+            .min();
         [own, self.drain_by].into_iter().flatten().min()
     }
 
@@ -318,7 +350,17 @@ impl<'env> Chain<'env> {
             }
             Poll::Pending => {}
         }
-        if let Some(at) = self.next_deadline() {
+        let deadline = self.next_deadline();
+        if let Some(h) = &self.heart {
+            let held = self.links.iter().any(|l| l.hold.is_some());
+            let doing = match self.waits_for {
+                _ if self.has_calls() => Doing::Calls,
+                _ if held => Doing::Time,
+                other => other,
+            };
+            h.waits(doing, deadline);
+        }
+        if let Some(at) = deadline {
             if self.run.host.now() >= at {
                 return Poll::Ready(Woke::Timer);
             }
@@ -326,12 +368,7 @@ impl<'env> Chain<'env> {
         } else {
             self.alarm.clear();
         }
-        self.run.handle.register(self.slot, cx);
-        if self.run.handle.version() != self.seen {
-            Poll::Ready(Woke::Handle)
-        } else {
-            Poll::Pending
-        }
+        self.run.handle.poll_news(self.slot, self.seen, cx).map(|()| Woke::Handle)
     }
 
     /// Drives calls in flight; `Ready` when one was finished.

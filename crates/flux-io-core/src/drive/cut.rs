@@ -5,9 +5,10 @@ use super::head::{EdgesHead, Head, SourceHead};
 use super::link::Link;
 use super::tail::{OutEdge, SinkEnd, Tail, io_of};
 use super::task::TaskBody;
-use super::{Collector, EdgeRun, Shared, Task};
+use super::watch::Dog;
+use super::{Collector, EdgeRun, ROUTING, Shared, Task};
 use crate::edge::{Edge, EdgeQueue};
-use crate::graph::{ChannelOrdering, Graph, GraphEdge, Route, StageNode};
+use crate::graph::{ChannelOrdering, Graph, GraphEdge, Route, StageKind, StageNode};
 use crate::host::{BoxFuture, ChoiceKind, Host};
 use crate::id::{Epoch, StageId};
 use crate::plan::{Body, ExecutionPlan, MakeNode};
@@ -26,6 +27,12 @@ pub fn tasks<'env>(
     options: &RunOptions,
 ) -> (Vec<Task<'env>>, Collector) {
     Cutter::new(plan, host, options).cut()
+}
+
+/// The seed by which the run that `o` restores from found the owners of keys.
+fn restored_seed(o: &RunOptions) -> Option<u64> {
+    let store = o.snapshots.as_ref().filter(|_| o.restore)?;
+    Some(u64::from_le_bytes(store.get(ROUTING, 0)?.try_into().ok()?))
 }
 
 /// A stage's name, then those of its operators.
@@ -62,9 +69,9 @@ impl<'env> Cutter<'env> {
     fn new(plan: ExecutionPlan<'env>, host: &Arc<dyn Host>, o: &RunOptions) -> Self {
         let ExecutionPlan { graph, bodies, dead_letters } = plan;
         let max_rows = o.max_rows.unwrap_or(graph.max_rows).max(1);
-        let hash_seed = o
-            .hash_seed
-            .unwrap_or_else(|| u64::from(host.choose(ChoiceKind::HashSeed, u32::MAX)) ^ o.seed);
+        let drawn = || u64::from(host.choose(ChoiceKind::HashSeed, u32::MAX)) ^ o.seed;
+        // A restored key must come to the instance that has its state.
+        let hash_seed = restored_seed(o).or(o.hash_seed).unwrap_or_else(drawn);
         let instances = bodies
             .iter()
             .zip(&graph.nodes)
@@ -75,7 +82,7 @@ impl<'env> Cutter<'env> {
             .collect();
         let n = graph.nodes.len();
         let mut cutter = Self {
-            run: Arc::new(Shared::new(host, o, max_rows)),
+            run: Arc::new(Shared::new(host, o, max_rows, hash_seed)),
             bodies: bodies.into_iter().map(Some).collect(),
             dead_sink: dead_letters,
             seed: o.seed,
@@ -157,11 +164,13 @@ impl<'env> Cutter<'env> {
         if let Some(t) = self.dead_task() {
             out.push(t);
         }
+        let edges = Arc::new(std::mem::take(&mut self.edges));
+        out.extend(self.watchdog(&edges));
         let collector = Collector {
             handle: self.run.handle.clone(),
             started: self.run.host.now(),
             host: Arc::clone(&self.run.host),
-            edges: self.edges,
+            edges,
             samples: self.run.samples,
             order: self.graph.nodes.iter().flat_map(names).collect(),
             report: RunReport::default(),
@@ -242,7 +251,7 @@ impl<'env> Cutter<'env> {
         let n = &self.graph.nodes[stage];
         let outs = n.outs.iter().map(|t| Outbox::new(*t, self.run.max_rows)).collect();
         let operators = n.operators.iter().map(|o| o.name.clone()).collect();
-        Link::new(node, self.home(stage, shard), operators, n.on_error, outs, self.seed)
+        Link::new(node, self.home(stage, shard), operators, n.on_error, outs, self.seed, &self.run)
     }
 
     fn sink(&self, stage: usize, sink: Box<dyn crate::DynSink + 'env>) -> Tail<'env> {
@@ -311,6 +320,9 @@ impl<'env> Cutter<'env> {
         head: Head<'env>,
         chain: Chain<'env>,
     ) -> Task<'env> {
+        if let Some(w) = &self.run.watched {
+            w.name(chain.slot, &name, &stages);
+        }
         let future = Some(Box::pin(TaskBody { head, chain }.run()) as BoxFuture<'env, TaskReport>);
         Task { name, stages, future, handle: self.run.handle.clone() }
     }
@@ -329,6 +341,24 @@ impl<'env> Cutter<'env> {
             barrier: self.run.restored,
             policy: Epoch(0),
         }))
+    }
+
+    /// The task that looks whether the others make progress, in a run that is watched.
+    fn watchdog(&self, edges: &Arc<Vec<EdgeRun>>) -> Option<Task<'env>> {
+        let watched = self.run.watched.as_ref()?;
+        let holds = |n: &&StageNode| n.kind == StageKind::Accumulator;
+        let dog = Dog {
+            run: Arc::clone(&self.run),
+            watched: Arc::clone(watched),
+            edges: Arc::clone(edges),
+            accumulators: self.graph.nodes.iter().filter(holds).map(|n| n.name.clone()).collect(),
+        };
+        Some(Task {
+            name: "(watchdog)".into(),
+            stages: Vec::new(),
+            future: Some(Box::pin(dog.watch())),
+            handle: self.run.handle.clone(),
+        })
     }
 
     /// The task that writes dead letters: an ordinary sink behind one edge from every other task.

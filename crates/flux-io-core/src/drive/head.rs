@@ -9,6 +9,7 @@ use crate::batch::{AnyBatch, Mark, push_mark};
 use crate::edge::{Controls, Edge};
 use crate::id::Epoch;
 use crate::io::DynSource;
+use crate::mutant;
 use crate::run::StageState;
 use crate::stage::Control;
 use crate::time::{Moment, Timestamp};
@@ -125,6 +126,7 @@ impl EdgesHead {
         cx: &Context<'_>,
         now: Moment,
         accepts: impl Fn(usize) -> bool,
+        follows_time: bool,
     ) -> Poll<Event> {
         loop {
             if let Some(input) = self.queue.pop_front() {
@@ -143,7 +145,7 @@ impl EdgesHead {
                     moved = true;
                     break;
                 }
-                if !self.wants(i, &accepts) {
+                if !self.wants(i, &accepts, follows_time) {
                     continue;
                 }
                 let e = &mut self.ins[i];
@@ -169,14 +171,15 @@ impl EdgesHead {
         }
     }
 
-    fn wants(&self, i: usize, accepts: &impl Fn(usize) -> bool) -> bool {
+    fn wants(&self, i: usize, accepts: &impl Fn(usize) -> bool, follows_time: bool) -> bool {
         let e = &self.ins[i];
         if e.ended || e.barrier.is_some() {
             return false;
         }
         // While an input waits at a barrier the rows before it are due on the others, also where
         // the node would rather have the rows behind it first (L-3).
-        if !accepts(e.port) && !self.units.iter().any(|u| u.at_barrier > 0) {
+        let aligning = !mutant!(BarrierStarves) && self.units.iter().any(|u| u.at_barrier > 0);
+        if !(accepts(e.port) || aligning || follows_time && self.holds_back(e.unit)) {
             return false;
         }
         let u = &self.units[e.unit];
@@ -200,6 +203,7 @@ impl EdgesHead {
             let own = self.units[unit].watermark.map_or(m.watermark, |w| w.max(m.watermark));
             self.units[unit].watermark = Some(own);
             let all = match others {
+                _ if mutant!(MarkNotMerged) => own,
                 Promise::Nothing => continue,
                 Promise::Until(w) => own.min(w),
                 Promise::Free => own,
@@ -282,6 +286,9 @@ impl EdgesHead {
     }
 
     fn skip_ended(&mut self, unit: usize) {
+        if mutant!(TurnStaysWithEnded) {
+            return;
+        }
         let first = self.ins.iter().position(|e| e.unit == unit).unwrap_or(0);
         let u = &mut self.units[unit];
         for _ in 0..u.members {
@@ -314,7 +321,8 @@ impl EdgesHead {
     /// All live inputs have the barrier: it counts, and they go on.
     fn align(&mut self) {
         let waiting = self.ins.iter().any(|e| e.barrier.is_some());
-        if !waiting || self.ins.iter().any(|e| !e.ended && e.barrier.is_none()) {
+        let missing = self.ins.iter().any(|e| !e.ended && e.barrier.is_none());
+        if !waiting || (missing && !mutant!(BarrierNotAligned)) {
             return;
         }
         let epoch = self.ins.iter_mut().filter_map(|e| e.barrier.take()).max();
@@ -325,7 +333,11 @@ impl EdgesHead {
     }
 
     fn advance(&mut self) {
-        if let Promise::Until(w) = self.minimum(None)
+        let promise = match self.minimum(None) {
+            Promise::Free => self.idle_minimum(),
+            counts => counts,
+        };
+        if let Promise::Until(w) = promise
             && self.watermark.is_none_or(|o| w > o)
         {
             self.watermark = Some(w);
@@ -333,11 +345,30 @@ impl EdgesHead {
         }
     }
 
+    /// Whether no other input that counts promises less than this one does.
+    fn holds_back(&self, unit: usize) -> bool {
+        let u = &self.units[unit];
+        match (u.watermark, self.minimum(Some(unit))) {
+            (Some(_), _) if u.idle || u.quarantined => false,
+            (Some(own), Promise::Until(others)) => own <= others,
+            (Some(_), Promise::Free) => true,
+            _ => false,
+        }
+    }
+
+    /// What idle inputs promise together while no other counts: time goes on in them (L-4).
+    fn idle_minimum(&self) -> Promise {
+        let idle = self.units.iter().filter(|u| u.idle && !u.quarantined && u.live > 0);
+        idle.filter_map(|u| u.watermark).min().map_or(Promise::Free, Promise::Until)
+    }
+
     /// What the inputs that count promise together, `except` one.
     fn minimum(&self, except: Option<usize>) -> Promise {
         let mut all = Promise::Free;
         for (i, u) in self.units.iter().enumerate() {
-            if Some(i) == except || u.idle || u.quarantined || u.live == 0 {
+            let idle = u.idle && !mutant!(IdleHoldsWatermark);
+            let ended = u.live == 0 && !mutant!(EndedHoldsWatermark);
+            if Some(i) == except || idle || u.quarantined || ended {
                 continue;
             }
             all = match (all, u.watermark) {

@@ -6,10 +6,13 @@ use crate::batch::AnyBatch;
 use crate::error::{
     DeadCause, ErrorClass, ErrorKind, ErrorRecord, GiveUp, OnError, Original, StageError,
 };
+use crate::host::Host;
+use crate::mutant;
 use crate::run::{Phase, RunFailure, SKIP, StageState};
 use crate::stage::{
     Control, Counts, Draws, Node, Outbox, Parcel, Removed, StageCx, StageHome, Step,
 };
+use crate::sync::Arc;
 use crate::time::Moment;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::task::{Context, Poll};
@@ -42,6 +45,8 @@ pub(super) struct Link<'env> {
     pub(super) input: Option<Input>,
     /// Rows of the batch that is the input, as it came.
     rows: usize,
+    /// Fragments in the ledger that this run went on from.
+    restored: u64,
     /// A control that has passed a link without outputs.
     pub(super) swallowed: Option<Control>,
     pub(super) removed: Removed,
@@ -51,6 +56,8 @@ pub(super) struct Link<'env> {
     stalled: bool,
     attempt: u32,
     draws: Draws,
+    /// The engine's clock, where the stage's time is measured.
+    clock: Option<Arc<dyn Host>>,
 }
 
 impl<'env> Link<'env> {
@@ -61,6 +68,7 @@ impl<'env> Link<'env> {
         on_error: OnError,
         outs: Vec<Outbox>,
         seed: u64,
+        run: &Shared,
     ) -> Self {
         let name = home.name.clone();
         let state = StageState { name, shard: home.shard, ..StageState::default() };
@@ -73,6 +81,7 @@ impl<'env> Link<'env> {
             hold: None,
             input: None,
             rows: 0,
+            restored: 0,
             swallowed: None,
             removed: Removed::default(),
             state,
@@ -80,6 +89,7 @@ impl<'env> Link<'env> {
             stalled: false,
             attempt: 0,
             draws: Draws(crate::key::hash_of(home.name.as_str(), seed) ^ u64::from(home.shard)),
+            clock: run.measure.then(|| Arc::clone(&run.host)),
             home,
         }
     }
@@ -237,6 +247,7 @@ impl<'env> Link<'env> {
             && let Some(bytes) = store.get(&self.home.name, self.home.shard)
         {
             self.node.restore(&bytes).map_err(|e| self.failure(e))?;
+            self.restored = self.node.ledger().map_or(0, |l| l.fragments);
             // A restored stage has had no call that could ask for its deadlines: it gets one.
             self.timer = Some(now);
         }
@@ -277,8 +288,8 @@ impl<'env> Link<'env> {
             return;
         }
         if let Some(l) = &self.state.ledger {
-            if l.fragments != self.state.counts.rows_in {
-                let rows = self.state.counts.rows_in;
+            let rows = self.restored + self.state.counts.rows_in;
+            if l.fragments != rows {
                 odd.push(format!("{name}#{shard}: ledger of {} of {rows} rows", l.fragments));
             }
             if !l.balanced() {
@@ -301,9 +312,14 @@ impl<'env> Link<'env> {
             &mut StageCx<'_>,
         ) -> Result<Step, StageError>,
     ) -> Result<Step, StageError> {
-        let Self { node, outs, home, timer, removed, draws, .. } = self;
+        let Self { node, outs, home, timer, removed, draws, clock, .. } = self;
+        let began = clock.as_ref().map(|c| c.now());
         let mut cx = StageCx { now, home, timer, removed, draws };
-        match catch_unwind(AssertUnwindSafe(|| f(&mut **node, outs, &mut cx))) {
+        let answer = catch_unwind(AssertUnwindSafe(|| f(&mut **node, outs, &mut cx)));
+        if let (Some(c), Some(t)) = (clock, began) {
+            self.state.busy += c.now().since(t);
+        }
+        match answer {
             Ok(r) => r,
             Err(p) => {
                 let what = format!("panicked: {}", panic_text(&*p));
@@ -326,7 +342,9 @@ impl<'env> Link<'env> {
                 }
                 let mut bytes = Vec::new();
                 self.call(now, |n, _, _| n.snapshot(&mut bytes).map(|()| Step::Done))?;
-                if let Some(store) = run.snapshots.as_ref().filter(|_| !bytes.is_empty()) {
+                if let Some(store) = run.snapshots.as_ref().filter(|_| !bytes.is_empty())
+                    && !(mutant!(SnapshotOfOneShard) && self.home.shard > 0)
+                {
                     store.put(e, &self.home.name, self.home.shard, bytes)?;
                 }
                 Ok(Step::Done)
@@ -357,7 +375,13 @@ impl<'env> Link<'env> {
                 {
                     o.on_stage_end(&self.home.name, self.home.shard);
                 }
-                self.outs.iter_mut().for_each(|o| o.control(c));
+                let told = match c {
+                    Control::Watermark(w) => self.node.promise(w).map(Control::Watermark),
+                    other => Some(other),
+                };
+                if let Some(told) = told {
+                    self.outs.iter_mut().for_each(|o| o.control(told));
+                }
                 self.swallowed = Some(c).filter(|_| self.outs.is_empty());
                 None
             }
@@ -382,7 +406,9 @@ impl<'env> Link<'env> {
         let unit = self.draws.next_u32();
         // A call that has emitted is not repeated: its output would come twice (B99).
         let again = self.on_error.retry_after(e.class, self.attempt, unit);
-        if let Some(wait) = again.filter(|_| self.emitted() == before) {
+        if let Some(wait) =
+            again.filter(|_| self.emitted() == before || mutant!(EmittedCallRepeated))
+        {
             self.hold = Some(now.plus(wait));
             self.state.retries += 1;
             self.state.phase = Phase::Retrying;
@@ -431,7 +457,7 @@ impl<'env> Link<'env> {
         r.seq = rest.meta().seq.at(0);
         r.items = rest.len() as u64;
         r.attempts = self.attempt;
-        r.context = rest.meta().context.as_ref().map(std::sync::Arc::clone);
+        r.context = rest.meta().context.as_ref().map(Arc::clone);
         r.original = Original::value(rest);
         self.removed.dead.push(r);
     }

@@ -7,13 +7,15 @@ use crate::error::{
     DeadCause, ErrorClass, ErrorKind, ErrorRecord, GiveUp, OnError, Original, StageError,
 };
 use crate::graph::Route;
-use crate::host::{Alarm, Sleep};
+use crate::host::Alarm;
 use crate::id::Epoch;
 use crate::io::{DynSink, IoCx};
+use crate::mutant;
 use crate::run::{Phase, RunFailure, SKIP, StageState};
 use crate::stage::{Control, Draws, Parcel, Removed};
 use crate::sync::Arc;
 use crate::time::Moment;
+use crate::watchdog::Doing;
 use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
@@ -56,6 +58,9 @@ impl OutEdge {
                 self.scatter(&mut b, run, slot, now).await?;
                 Ok(Some(b))
             }
+            Route::RoundRobin if self.to.len() > 1 && !self.ordered => {
+                send_any(&self.to, &mut self.turn, b, run, slot, now).await
+            }
             Route::RoundRobin if self.to.len() > 1 => {
                 if std::mem::replace(&mut self.sent_in_turn, true) {
                     self.to[self.turn].control(Control::Turn);
@@ -91,7 +96,9 @@ impl OutEdge {
         b.scatter(&self.owners, &mut self.parts).map_err(|e| refused(e.into()))?;
         for (edge, part) in self.to.iter().zip(&mut self.parts) {
             if part.is_empty() {
-                if let Some(m) = part.meta().marks.last() {
+                if let Some(m) = part.meta().marks.last()
+                    && !mutant!(ShardMarkLost)
+                {
                     edge.control(Control::Watermark(m.watermark));
                 }
                 part.clear();
@@ -127,12 +134,13 @@ impl OutEdge {
 struct Wait<'r> {
     run: &'r Shared,
     slot: usize,
+    doing: Doing,
     alarm: Option<Alarm>,
 }
 
 impl<'r> Wait<'r> {
-    const fn new(run: &'r Shared, slot: usize) -> Self {
-        Self { run, slot, alarm: None }
+    const fn new(run: &'r Shared, slot: usize, doing: Doing) -> Self {
+        Self { run, slot, doing, alarm: None }
     }
 
     /// What is waited for is pending: ends the wait, or goes on with it until something moves, at
@@ -148,7 +156,11 @@ impl<'r> Wait<'r> {
         if handle.aborted() {
             return Poll::Ready(Err(Halt::Aborted));
         }
-        match [retry, by].into_iter().flatten().min() {
+        let until = [retry, by].into_iter().flatten().min();
+        if let Some(w) = &self.run.watched {
+            w.waits(self.slot, self.doing, until);
+        }
+        match until {
             Some(at) => self.alarm.get_or_insert_with(|| Alarm::new(host)).set(at, cx),
             None => self.alarm = None,
         }
@@ -166,7 +178,7 @@ pub(super) async fn send_one(
     clock: &mut Moment,
 ) -> Result<Option<AnyBatch>, Halt> {
     let mut batch = Some(b);
-    let mut wait = Wait::new(run, slot);
+    let mut wait = Wait::new(run, slot, Doing::Room);
     poll_fn(|cx| {
         if run.handle.aborted() {
             return Poll::Ready(Err(Halt::Aborted));
@@ -182,9 +194,44 @@ pub(super) async fn send_one(
     .await
 }
 
+/// Sends over whichever edge has room first, looking from `turn` on: nobody behind asked for an
+/// order, so a slow receiver holds up none of the others.
+async fn send_any(
+    edges: &[Edge],
+    turn: &mut usize,
+    b: AnyBatch,
+    run: &Shared,
+    slot: usize,
+    clock: &mut Moment,
+) -> Result<Option<AnyBatch>, Halt> {
+    let mut batch = Some(b);
+    let mut wait = Wait::new(run, slot, Doing::Room);
+    poll_fn(|cx| {
+        if run.handle.aborted() {
+            return Poll::Ready(Err(Halt::Aborted));
+        }
+        *clock = run.host.now();
+        let mut first = None;
+        for k in 0..edges.len() {
+            let at = (*turn + k) % edges.len();
+            let mut retry = None;
+            if let Poll::Ready(spare) = edges[at].poll_send(cx, &mut batch, &mut retry, *clock) {
+                *turn = at + 1;
+                return Poll::Ready(Ok(spare));
+            }
+            first = [first, retry].into_iter().flatten().min();
+        }
+        wait.poll(first, cx)
+    })
+    .await
+}
+
 /// A restored run: the sink settles what was prepared before its first row.
 pub(super) async fn recover(tail: &mut Tail<'_>, run: &Shared, slot: usize) -> Result<(), Halt> {
     let Tail::Sink(s) = tail else { return Ok(()) };
+    if mutant!(RecoverForgotten) {
+        return Ok(());
+    }
     let done = (run.restored > Epoch(0)).then_some(run.restored);
     let answer = guarded(s.sink.recover(done, &s.io), run, slot).await?;
     answer.map_err(|e| s.failure(e).into())
@@ -207,15 +254,26 @@ async fn guarded<T>(
     run: &Shared,
     slot: usize,
 ) -> Result<Result<T, StageError>, Halt> {
+    waited(f, None, run, slot).await
+}
+
+/// Awaits a future, or a pause of known end; an abort ends the wait.
+async fn waited<T>(
+    f: impl Future<Output = Result<T, StageError>>,
+    until: Option<Moment>,
+    run: &Shared,
+    slot: usize,
+) -> Result<Result<T, StageError>, Halt> {
     let mut f = pin!(f);
-    let mut wait = Wait::new(run, slot);
+    let doing = if until.is_some() { Doing::Time } else { Doing::Sink };
+    let mut wait = Wait::new(run, slot, doing);
     poll_fn(|cx| {
         if run.handle.aborted() {
             return Poll::Ready(Err(Halt::Aborted));
         }
         match poll_guarded(f.as_mut(), cx) {
             Poll::Ready(r) => Poll::Ready(Ok(r)),
-            Poll::Pending => wait.poll(None, cx),
+            Poll::Pending => wait.poll(until, cx),
         }
     })
     .await
@@ -223,12 +281,12 @@ async fn guarded<T>(
 
 /// Waits until a moment; an abort ends the wait.
 async fn pause(at: Moment, run: &Shared, slot: usize) -> Result<(), Halt> {
-    let sleep = Sleep::until(&run.host, at);
-    let slept = async move {
-        sleep.await;
-        Ok(())
+    // Woken by the wait's own alarm.
+    let over = |_: &mut Context<'_>| match run.host.now() >= at {
+        true => Poll::Ready(Ok(())),
+        false => Poll::Pending,
     };
-    guarded(slept, run, slot).await.map(|_| ())
+    waited(poll_fn(over), Some(at), run, slot).await.map(|_| ())
 }
 
 /// The two halves of a commit.
@@ -249,6 +307,8 @@ pub(super) struct SinkEnd<'env> {
     prepared: Vec<Epoch>,
     /// It was closed, or told to give up.
     over: bool,
+    #[cfg(flux_io_mutants)]
+    held: Option<AnyBatch>,
 }
 
 impl Drop for SinkEnd<'_> {
@@ -275,6 +335,8 @@ impl<'env> SinkEnd<'env> {
             io,
             prepared: Vec::new(),
             over: false,
+            #[cfg(flux_io_mutants)]
+            held: None,
         }
     }
 
@@ -285,12 +347,24 @@ impl<'env> SinkEnd<'env> {
         loop {
             let answer = guarded(self.sink.write(b, &self.io), run, slot).await?;
             let Err(e) = answer else {
+                #[cfg(flux_io_mutants)]
+                if let Some(held) = self.held.take() {
+                    *b = held;
+                    continue;
+                }
                 self.state.counts.rows_out += rows;
                 if let Some(o) = &run.observer {
                     o.on_batch(&self.state.name, 0, rows as usize, run.host.now());
                 }
                 return Ok(());
             };
+            #[cfg(flux_io_mutants)]
+            if mutant!(OrderLostAfterRetry) && e.class == ErrorClass::Transient && attempt == 0 {
+                let fresh = b.empty();
+                self.held = Some(std::mem::replace(b, fresh));
+                self.state.counts.rows_out += rows;
+                return Ok(());
+            }
             attempt += 1;
             self.note(&e);
             if let Some(wait) = self.on_error.retry_after(e.class, attempt, self.draws.next_u32())
@@ -322,6 +396,13 @@ impl<'env> SinkEnd<'env> {
     }
 
     async fn control(&mut self, c: Control, run: &Shared, slot: usize) -> Result<(), Halt> {
+        #[cfg(flux_io_mutants)]
+        if let Some(mut held) = self.held.take() {
+            let rows = held.len() as u64;
+            Box::pin(self.write(&mut held, run, slot)).await?;
+            self.state.counts.rows_in -= rows;
+            self.state.counts.rows_out -= rows;
+        }
         let answer = match c {
             Control::End => {
                 let closed = guarded(self.sink.close(&self.io), run, slot).await?;
@@ -331,6 +412,10 @@ impl<'env> SinkEnd<'env> {
             }
             Control::Barrier(e) => {
                 match self.tried(Half::Prepare(e), run, slot).await? {
+                    Ok(()) if mutant!(CommitAtBarrier) => {
+                        let answer = self.tried(Half::Commit(e), run, slot).await?;
+                        answer.map_err(|e| self.failure(e))?;
+                    }
                     Ok(()) => self.prepared.push(e),
                     Err(e) if e.class == ErrorClass::Catastrophic => {
                         return Err(self.failure(e).into());

@@ -9,9 +9,12 @@ use crate::batch::{AnyBatch, Mark, push_mark};
 use crate::error::{ErrorClass, ErrorKind, StageError};
 use crate::host::ChoiceKind;
 use crate::io::{CheckpointToken, Filled, IoCx};
+use crate::mutant;
 use crate::run::{Phase, RunFailure, StageState, TaskReport};
 use crate::stage::{Control, Removed};
 use crate::sync::Arc;
+use crate::time::Moment;
+use crate::watchdog::Doing;
 use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
@@ -61,12 +64,12 @@ impl TaskBody<'_> {
 /// Once a turn: yields, looks at the clock and at the handle.
 async fn turn(n: &mut u32, chain: &mut Chain<'_>) -> Result<(), Halt> {
     *n = n.wrapping_add(1);
-    if n.is_multiple_of(TURNS_PER_CLOCK) {
-        chain.now = chain.run.host.now();
-    }
     if n.is_multiple_of(TURNS_PER_YIELD) {
         yield_now().await;
         chain.publish();
+    }
+    if n.is_multiple_of(TURNS_PER_CLOCK) {
+        chain.now = chain.run.host.now();
     }
     if chain.called() {
         chain.serve().await?;
@@ -115,13 +118,20 @@ async fn wait_while(
     waiting: impl Fn(&Chain<'_>) -> bool,
 ) -> Result<(), Halt> {
     while waiting(chain) {
-        match poll_fn(|cx| chain.poll_wait(cx, |_| Poll::<()>::Pending)).await {
-            Woke::Ready(()) => {}
-            Woke::Timer => {
+        // What is finished does not wait for what is not: it is sent before the task waits (S5).
+        let open = chain.has_open();
+        let woke = poll_fn(|cx| match chain.poll_wait(cx, |_| Poll::<()>::Pending) {
+            Poll::Pending if open => Poll::Ready(None),
+            woke => woke.map(Some),
+        });
+        match woke.await {
+            None => chain.idle().await?,
+            Some(Woke::Ready(())) => {}
+            Some(Woke::Timer) => {
                 chain.check_drain();
                 chain.on_time().await?;
             }
-            Woke::Handle => chain.serve().await?,
+            Some(Woke::Handle) => chain.serve().await?,
         }
     }
     Ok(())
@@ -157,9 +167,10 @@ async fn next_event(
     // Which ports the node takes changes only when the node is called, so it is asked once.
     let open = chain.open_ports(head.ports);
     let accepts = |port: usize| port >= 64 || open >> port & 1 == 1;
+    let follows_time = chain.links.first().is_some_and(|l| l.node.follows_time());
     let now = chain.now;
     let first = poll_fn(|cx| {
-        Poll::Ready(match head.poll_event(cx, now, accepts) {
+        Poll::Ready(match head.poll_event(cx, now, accepts, follows_time) {
             Poll::Ready(e) => Some(e),
             Poll::Pending => None,
         })
@@ -171,11 +182,13 @@ async fn next_event(
     chain.idle().await?;
     let woke = poll_fn(|cx| {
         let now = chain.run.host.now();
-        chain.poll_wait(cx, |cx| head.poll_event(cx, now, accepts))
+        chain.poll_wait(cx, |cx| head.poll_event(cx, now, accepts, follows_time))
     })
     .await;
     // The clock is read again after every wait (S7).
-    chain.now = chain.run.host.now();
+    if !mutant!(ClockCachedOverWait) {
+        chain.now = chain.run.host.now();
+    }
     match woke {
         Woke::Ready(e) => Ok(Some(e)),
         Woke::Timer => {
@@ -204,6 +217,7 @@ async fn drive_source(s: &mut SourceHead<'_>, chain: &mut Chain<'_>) -> Result<(
         recover(&mut chain.tail, &run, slot).await?;
     }
     chain.run.handle.publish(&s.state);
+    chain.waits_for = Doing::Outside;
     restore(s, chain)?;
     let io = io_of(&chain.run);
     let mut n = 0;
@@ -227,6 +241,9 @@ async fn drive_source(s: &mut SourceHead<'_>, chain: &mut Chain<'_>) -> Result<(
             None => fill(s, chain, &mut batch, &IoCx { max_rows: max, ..io.clone() }).await?,
         };
         let end = matches!(filled, Some(Ok(Filled::End)));
+        if mutant!(DropLosesRows) && filled.is_none() {
+            batch.clear();
+        }
         let failed = if let Some(Err(e)) = filled {
             Some(e)
         } else {
@@ -249,7 +266,7 @@ async fn drive_source(s: &mut SourceHead<'_>, chain: &mut Chain<'_>) -> Result<(
 }
 
 fn restore(s: &mut SourceHead<'_>, chain: &Chain<'_>) -> Result<(), Halt> {
-    if !chain.run.restore {
+    if !chain.run.restore || mutant!(SourceNotRewound) {
         return Ok(());
     }
     let saved = chain.run.snapshots.as_ref().and_then(|st| st.get(&s.state.name, 0));
@@ -310,6 +327,9 @@ async fn fill(
                 chain.check_drain();
                 chain.on_time().await?;
                 chain.idle().await?;
+                if mutant!(FutureRemade) {
+                    return Ok(None);
+                }
             }
             Woke::Handle => {
                 chain.serve().await?;
@@ -339,7 +359,7 @@ async fn pass_on(
     }
     if let Some(w) = s.source.watermark().filter(|w| s.watermark.is_none_or(|o| *w > o)) {
         s.watermark = Some(w);
-        let at = batch.len() as u32;
+        let at = if mutant!(MarkBeforeRows) { 0 } else { batch.len() as u32 };
         push_mark(&mut batch.meta_mut().marks, Mark { at, watermark: w });
     }
     if batch.is_empty() && batch.meta().marks.is_empty() {
@@ -395,6 +415,14 @@ async fn answer(s: &mut SourceHead<'_>, chain: &mut Chain<'_>, e: StageError) ->
     s.state.retries += 1;
     let at = chain.run.host.now().plus(wait);
     chain.idle().await?;
+    chain.waits_for = Doing::Time;
+    let paused = pause(chain, at).await;
+    chain.waits_for = Doing::Outside;
+    paused
+}
+
+/// Waits until a moment, or until the run is drained.
+async fn pause(chain: &mut Chain<'_>, at: Moment) -> Result<(), Halt> {
     let mut sleep = crate::host::Sleep::until(&chain.run.host, at);
     loop {
         let woke =

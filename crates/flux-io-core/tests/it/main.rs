@@ -13,5 +13,6 @@ mod keys;
 mod kit;
 mod memory;
 mod runs;
+mod schedulers;
 mod shapes;
 mod stages;

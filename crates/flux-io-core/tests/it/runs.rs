@@ -19,7 +19,9 @@ impl SnapshotStore for Store {
         self.0.lock().unwrap().insert((stage.into(), shard), bytes);
         Ok(())
     }
-    fn complete(&self, _: Epoch) {}
+    fn complete(&self, _: Epoch) -> Result<(), StageError> {
+        Ok(())
+    }
     fn get(&self, stage: &str, shard: u32) -> Option<Vec<u8>> {
         self.0.lock().unwrap().get(&(stage.to_owned(), shard)).cloned()
     }
@@ -81,6 +83,7 @@ fn state(shard: u32, rows: u64) -> StageState {
         counts: Counts { rows_in: rows, rows_out: rows / 2, failed: 1 },
         dead_letters: 1,
         dropped: [("skip", u64::from(shard) + 1)].into(),
+        busy: std::time::Duration::from_nanos(rows),
         errors: 2,
         retries: 3,
         last_error: (shard == 1).then(|| "late".into()),
@@ -98,6 +101,7 @@ fn b101_states_are_typed_and_add_up() {
     assert_eq!((sum.name.as_str(), sum.shard, sum.phase), ("acc", 0, Phase::Done));
     assert_eq!(sum.counts, Counts { rows_in: 30, rows_out: 15, failed: 2 });
     assert_eq!((sum.dead_letters, sum.errors, sum.retries, sum.in_depth_max), (2, 4, 6, 5));
+    assert_eq!(sum.busy.as_nanos(), 30);
     assert_eq!((sum.dropped["skip"], sum.last_error.as_deref()), (3, Some("late")));
     let gauge = Gauge { keys: 2, items: 4, bytes: 6, tombstones: 8, spilled_keys: 10 };
     assert_eq!(sum.gauge, Some(gauge));

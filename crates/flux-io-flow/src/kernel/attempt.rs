@@ -1,37 +1,102 @@
-//! `try_map`: every row becomes one of another type, or fails.
+//! `try_map` and `validate`: every row is judged by a call that borrows it, and may fail.
 //!
-//! The closure borrows the row, so a row that fails is still whole: it can be tried again, and it
-//! is the original of its dead letter.
+//! The call borrows the row, so a row that fails is still whole: it can be tried again, and it is
+//! the original of its dead letter.
 
 use super::guard::{Saved, guarded};
 use super::trouble::Trouble;
-use super::{Kernel, Room, RowFault, Waiting};
-use flux_io_core::{Column, Counts, OnError, Original, RowError};
+use super::{Kernel, Room, RowFault, Waiting, stateless};
+use flux_io_core::{Column, Counts, OnError, Original, RowError, Validator};
 use std::fmt;
 
-/// The operator of `try_map` over rows of type `T`.
-pub struct TryK<A, F, T> {
+/// A call that judges a row of type `T`.
+pub trait Attempt<T>: Send {
+    /// What the call gives.
+    type Made;
+    /// What goes on.
+    type Out: Send + 'static;
+
+    /// Judges a row.
+    ///
+    /// # Errors
+    /// What is wrong with the row.
+    fn call(&mut self, row: &T) -> Result<Self::Made, RowError>;
+
+    /// What goes on for a row that did not fail.
+    fn out(made: Self::Made, row: T) -> Self::Out;
+}
+
+/// The call of `try_map`: what the closure makes goes on.
+#[derive(Clone, Copy, Debug)]
+pub struct TryMap<F>(pub(crate) F);
+
+impl<T, U, E, F> Attempt<T> for TryMap<F>
+where
+    U: Send + 'static,
+    E: Into<RowError>,
+    F: FnMut(&T) -> Result<U, E> + Send,
+{
+    type Made = U;
+    type Out = U;
+
+    #[inline(always)]
+    fn call(&mut self, row: &T) -> Result<U, RowError> {
+        (self.0)(row).map_err(Into::into)
+    }
+
+    #[inline(always)]
+    fn out(made: U, _row: T) -> U {
+        made
+    }
+}
+
+/// The call of `validate`: the row itself goes on.
+#[derive(Clone, Copy, Debug)]
+pub struct Check<V>(pub(crate) V);
+
+impl<T: Send + 'static, V: Validator<Vec<T>>> Attempt<T> for Check<V> {
+    type Made = ();
+    type Out = T;
+
+    #[inline(always)]
+    fn call(&mut self, row: &T) -> Result<(), RowError> {
+        self.0.check(row)
+    }
+
+    #[inline(always)]
+    fn out((): (), row: T) -> T {
+        row
+    }
+}
+
+/// The operator of a call over rows of type `T`.
+pub struct AttemptK<A, W, T> {
     a: A,
-    f: F,
+    call: W,
     trouble: Trouble<T>,
     hit: bool,
 }
 
-impl<A: fmt::Debug, F, T> fmt::Debug for TryK<A, F, T> {
+/// The operator of `try_map` over rows of type `T`.
+pub type TryK<A, F, T> = AttemptK<A, TryMap<F>, T>;
+/// The operator of `validate` over rows of type `T`.
+pub type ValidateK<A, V, T> = AttemptK<A, Check<V>, T>;
+
+impl<A: fmt::Debug, W, T> fmt::Debug for AttemptK<A, W, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("TryK").field(&self.a).finish()
+        f.debug_tuple("AttemptK").field(&self.a).finish()
     }
 }
 
-impl<A, F, T> TryK<A, F, T> {
-    pub(crate) fn new(a: A, f: F) -> Self {
-        Self { a, f, trouble: Trouble::default(), hit: false }
+impl<A, W, T> AttemptK<A, W, T> {
+    pub(crate) fn new(a: A, call: W) -> Self {
+        Self { a, call, trouble: Trouble::default(), hit: false }
     }
 }
 
-impl<A: Clone, F: Clone, T> Clone for TryK<A, F, T> {
+impl<A: Clone, W: Clone, T> Clone for AttemptK<A, W, T> {
     fn clone(&self) -> Self {
-        let mut twin = Self::new(self.a.clone(), self.f.clone());
+        let mut twin = Self::new(self.a.clone(), self.call.clone());
         twin.trouble.on = self.trouble.on;
         twin
     }
@@ -39,45 +104,48 @@ impl<A: Clone, F: Clone, T> Clone for TryK<A, F, T> {
 
 /// One attempt at a row: on to `sink`, or into `trouble`.
 #[inline(always)]
-fn attempt<T: Send + 'static, U, E: Into<RowError>>(
-    f: &mut impl FnMut(&T) -> Result<U, E>,
+fn attempt<T: Send + 'static, W: Attempt<T>>(
+    call: &mut W,
     (hit, trouble): (&mut bool, &mut Trouble<T>),
     (row, item, attempts): (u32, T, u32),
-    sink: &mut impl FnMut(u32, U) -> bool,
+    sink: &mut impl FnMut(u32, W::Out) -> bool,
 ) -> bool {
     let saved = Saved::new(item, &mut trouble.poisoned);
     let Some(x) = saved.get() else { return true };
-    let result = guarded!(hit, f(x).map_err(Into::into));
-    let item = saved.take();
-    match (result, item) {
-        (Ok(y), _) => sink(row, y),
-        (Err(e), Some(item)) => trouble.refuse(row, item, attempts, e),
-        (Err(_), None) => true,
+    let result = guarded!(hit, call.call(x));
+    let Some(item) = saved.take() else { return true };
+    match result {
+        Ok(made) => sink(row, W::out(made, item)),
+        Err(e) => trouble.refuse(row, item, attempts, e),
     }
 }
 
-impl<C, A, U, E, F> Kernel<C> for TryK<A, F, A::Out>
+impl<C, A, W> Kernel<C> for AttemptK<A, W, A::Out>
 where
     C: Column,
     A: Kernel<C>,
-    U: Send + 'static,
-    E: Into<RowError>,
-    F: FnMut(&A::Out) -> Result<U, E> + Send,
+    W: Attempt<A::Out>,
 {
-    type Out = U;
+    type Out = W::Out;
     type Room = <A::Room as Room>::Less;
     const EXPANDS: bool = A::EXPANDS;
     const KEEPS: bool = A::KEEPS;
+    stateless!();
 
     #[inline(always)]
-    fn run(&mut self, input: &mut C, at: &mut u64, sink: &mut impl FnMut(u32, U) -> bool) -> bool {
-        let Self { a, f, trouble, hit } = self;
+    fn run(
+        &mut self,
+        input: &mut C,
+        at: &mut u64,
+        sink: &mut impl FnMut(u32, W::Out) -> bool,
+    ) -> bool {
+        let Self { a, call, trouble, hit } = self;
         if let Some(h) = trouble.held.take()
-            && !attempt(f, (&mut *hit, &mut *trouble), (h.row, h.item, h.attempts + 1), sink)
+            && !attempt(call, (&mut *hit, &mut *trouble), (h.row, h.item, h.attempts + 1), sink)
         {
             return false;
         }
-        a.run(input, at, &mut |r, x| attempt(f, (&mut *hit, &mut *trouble), (r, x, 1), sink))
+        a.run(input, at, &mut |r, x| attempt(call, (&mut *hit, &mut *trouble), (r, x, 1), sink))
     }
 
     fn policies(&mut self, on: &[OnError], n: &mut usize) {

@@ -2,7 +2,7 @@
 
 use super::guard::{Tally, guarded};
 use super::trouble::{operator, own_blame};
-use super::{Kernel, Room, RowFault, Waiting};
+use super::{Kernel, Room, RowFault, Waiting, stateless};
 use flux_io_core::{Column, Counts, OnError, Original};
 use std::fmt;
 
@@ -50,6 +50,7 @@ macro_rules! rest {
         type Room = <A::Room as Room>::Less;
         const EXPANDS: bool = A::EXPANDS;
         const KEEPS: bool = false;
+        stateless!();
 
         fn policies(&mut self, on: &[OnError], n: &mut usize) {
             self.a.policies(on, n);

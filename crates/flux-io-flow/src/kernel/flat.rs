@@ -5,7 +5,7 @@
 
 use super::guard::{Tally, guarded};
 use super::trouble::own_blame;
-use super::{Kernel, Room, RowFault, Waiting};
+use super::{Kernel, Room, RowFault, Waiting, stateless};
 use flux_io_core::{Column, Counts, OnError, Original};
 use std::fmt;
 
@@ -90,6 +90,7 @@ where
     type Room = <A::Room as Room>::Less;
     const EXPANDS: bool = true;
     const KEEPS: bool = false;
+    stateless!();
 
     #[inline(always)]
     fn run(

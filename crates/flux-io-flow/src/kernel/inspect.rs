@@ -2,7 +2,7 @@
 
 use super::guard::guarded;
 use super::trouble::{operator, own_blame};
-use super::{Kernel, Room, RowFault, Waiting};
+use super::{Kernel, Room, RowFault, Waiting, stateless};
 use flux_io_core::{Column, Counts, OnError, Original};
 use std::fmt;
 
@@ -38,6 +38,7 @@ where
     type Room = <A::Room as Room>::Less;
     const EXPANDS: bool = A::EXPANDS;
     const KEEPS: bool = A::KEEPS;
+    stateless!();
 
     #[inline(always)]
     fn run(

@@ -1,7 +1,7 @@
 //! `map`: every row becomes one of another type.
 
 use super::guard::guarded;
-use super::{Kernel, Room, RowFault, Waiting};
+use super::{Kernel, Room, RowFault, Waiting, stateless};
 use crate::kernel::trouble::operator;
 use flux_io_core::{Column, Counts, OnError, Original};
 use std::fmt;
@@ -39,6 +39,7 @@ where
     type Room = <A::Room as Room>::Less;
     const EXPANDS: bool = A::EXPANDS;
     const KEEPS: bool = A::KEEPS;
+    stateless!();
 
     #[inline(always)]
     fn run(&mut self, input: &mut C, at: &mut u64, sink: &mut impl FnMut(u32, U) -> bool) -> bool {

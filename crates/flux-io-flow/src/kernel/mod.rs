@@ -24,10 +24,10 @@ mod map;
 mod raw;
 mod room;
 mod rows;
+mod scan;
 mod trouble;
-mod validate;
 
-pub use attempt::TryK;
+pub use attempt::{Attempt, AttemptK, Check, TryK, TryMap, ValidateK};
 pub use filter::{FilterK, FilterMapK};
 pub use flat::FlatK;
 pub use inspect::InspectK;
@@ -35,9 +35,30 @@ pub use map::MapK;
 pub use raw::Raw;
 pub use room::{FullRoom, Next, NoRoom, Room, SEGMENT_OPERATORS};
 pub use rows::{RowK, TryRowK};
-pub use validate::ValidateK;
+pub use scan::ScanK;
 
-use flux_io_core::{Column, Counts, ErrorClass, OnError, Original, RowError};
+use flux_io_core::{Column, Counts, ErrorClass, OnError, Original, RowError, StageError};
+
+/// `save` and `load` of an operator that keeps nothing between rows.
+macro_rules! stateless {
+    () => {
+        fn save(&self, to: &mut Vec<u8>) -> Result<(), flux_io_core::StageError> {
+            self.a.save(to)
+        }
+        fn load(&mut self, from: &mut &[u8]) -> Result<(), flux_io_core::StageError> {
+            self.a.load(from)
+        }
+    };
+    (head) => {
+        fn save(&self, _to: &mut Vec<u8>) -> Result<(), flux_io_core::StageError> {
+            Ok(())
+        }
+        fn load(&mut self, _from: &mut &[u8]) -> Result<(), flux_io_core::StageError> {
+            Ok(())
+        }
+    };
+}
+use stateless;
 
 /// A row that an operator gave up.
 #[derive(Debug)]
@@ -110,4 +131,16 @@ pub trait Kernel<C: Column>: Send {
 
     /// The row that stopped the loop to be tried again later.
     fn waiting(&self, n: &mut usize) -> Option<Waiting>;
+
+    /// Appends the states that operators keep between rows, from the head.
+    ///
+    /// # Errors
+    /// When one of them has no codec.
+    fn save(&self, to: &mut Vec<u8>) -> Result<(), StageError>;
+
+    /// Takes from the front of `from` what `save` wrote.
+    ///
+    /// # Errors
+    /// When the bytes are of other operators.
+    fn load(&mut self, from: &mut &[u8]) -> Result<(), StageError>;
 }

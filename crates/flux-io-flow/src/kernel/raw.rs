@@ -1,7 +1,7 @@
 //! The head of a segment: takes rows out of a column by value.
 
 use super::FullRoom;
-use super::{Kernel, RowFault, Waiting};
+use super::{Kernel, RowFault, Waiting, stateless};
 use flux_io_core::{Column, Counts, OnError, Original, RangeColumn, raw::take_rows_while};
 use std::ops::Range;
 
@@ -17,6 +17,7 @@ macro_rules! no_operators {
         type Room = FullRoom;
         const EXPANDS: bool = false;
         const KEEPS: bool = true;
+        stateless!(head);
 
         fn policies(&mut self, _on: &[OnError], _n: &mut usize) {}
         fn counts(&self, rows_in: u64, _each: &mut dyn FnMut(Counts)) -> u64 {

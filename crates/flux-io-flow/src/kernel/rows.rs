@@ -5,7 +5,7 @@
 use super::FullRoom;
 use super::guard::guarded;
 use super::trouble::{Held, Trouble, own_blame};
-use super::{Kernel, Room, RowFault, Waiting};
+use super::{Kernel, Room, RowFault, Waiting, stateless};
 use flux_io_core::{Column, Counts, OnError, Original, RowError};
 use std::fmt;
 
@@ -44,6 +44,7 @@ where
     type Room = <FullRoom as Room>::Less;
     const EXPANDS: bool = false;
     const KEEPS: bool = true;
+    stateless!(head);
 
     #[inline(always)]
     fn run(&mut self, input: &mut C, at: &mut u64, sink: &mut impl FnMut(u32, U) -> bool) -> bool {
@@ -135,6 +136,7 @@ where
     type Room = <FullRoom as Room>::Less;
     const EXPANDS: bool = false;
     const KEEPS: bool = true;
+    stateless!(head);
 
     #[inline(always)]
     fn run(&mut self, input: &mut C, at: &mut u64, sink: &mut impl FnMut(u32, U) -> bool) -> bool {

@@ -2,12 +2,14 @@
 
 mod discard;
 mod event_time;
+mod flat_map_rows;
 mod key;
 mod pass;
 mod rebatch;
 mod row_wise;
 
 pub use event_time::{Disorder, EventTime};
+pub use flat_map_rows::FlatMapRows;
 pub use key::KeyRows;
 pub use pass::Pass;
 pub use rebatch::{Batching, Rebatch};
@@ -15,3 +17,4 @@ pub use row_wise::{FilterRows, ValidateRows};
 
 pub(crate) use discard::Discard;
 pub(crate) use event_time::SharedDisorder;
+pub(crate) use row_wise::Judging;

@@ -1,18 +1,37 @@
 //! `filter_rows` and `validate_rows`: rows of any column that stay or go, and the loop that judges
 //! row views one by one with panics caught and policies kept, which `key_by` uses too.
 
-use crate::drive::{ORIGINAL_BYTES, panic_text};
+use crate::drive::{Failed, kept, panic_text};
 use flux_io_core::{
-    Batch, ByteColumn, Column, DeadCause, ErrorClass, ErrorKind, ErrorRecord, GiveUp, Meta, Moment,
-    OnError, Original, Out, RowError, Stage, StageCx, StageError, Step, Validator,
+    Batch, Column, DeadCause, Meta, Moment, OnError, Original, Out, RowError, Stage, StageCx,
+    StageError, Step, Validator,
 };
-use std::any::Any;
 use std::fmt;
 use std::marker::PhantomData;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// What a judge says of a row: it stays, it goes, or it failed.
 pub(crate) type Verdict = Result<bool, RowError>;
+
+/// What follows a row.
+pub(crate) enum Then {
+    /// The row stays.
+    Stay,
+    /// The row goes.
+    Go,
+    /// The row stays, and the batch is left for now.
+    Pause,
+}
+
+/// How far a batch was handled.
+pub(crate) enum Reached {
+    /// All of it.
+    End,
+    /// A pause was asked for.
+    Pause,
+    /// A row waits for another attempt until then.
+    Wait(Moment),
+}
 
 /// Judges the rows of a batch one after the other; resumes at the row that waits.
 #[derive(Debug, Default)]
@@ -51,6 +70,28 @@ impl Judging {
         cx: &mut StageCx<'_>,
         judge: &mut impl FnMut(C::Ref<'_>, usize) -> Verdict,
     ) -> Result<Option<Moment>, StageError> {
+        let judge =
+            &mut |row: C::Ref<'_>, i: usize| Ok(if judge(row, i)? { Then::Stay } else { Then::Go });
+        match self.until_pause(col, meta, cx, judge)? {
+            Reached::Wait(at) => Ok(Some(at)),
+            Reached::End | Reached::Pause => Ok(None),
+        }
+    }
+
+    /// The next row to be judged.
+    pub(crate) const fn next(&self) -> usize {
+        self.next
+    }
+
+    /// Calls `judge` for each row from the one where it left off, until it asks for a pause.
+    #[inline]
+    pub(crate) fn until_pause<C: Column>(
+        &mut self,
+        col: &C,
+        meta: &Meta,
+        cx: &mut StageCx<'_>,
+        judge: &mut impl FnMut(C::Ref<'_>, usize) -> Result<Then, RowError>,
+    ) -> Result<Reached, StageError> {
         let rows = col.rows();
         loop {
             let (next, gone) = (&mut self.next, &mut self.gone);
@@ -58,21 +99,25 @@ impl Judging {
                 let mut at = Place { row: *next, to: next };
                 while at.row < rows {
                     match judge(col.row(at.row), at.row) {
-                        Ok(true) => {}
-                        Ok(false) => gone.push(at.row as u32),
-                        Err(e) => return Some(e),
+                        Ok(Then::Stay) => {}
+                        Ok(Then::Go) => gone.push(at.row as u32),
+                        Ok(Then::Pause) => {
+                            at.row += 1;
+                            return Ok(Reached::Pause);
+                        }
+                        Err(e) => return Err(e),
                     }
                     at.row += 1;
                 }
-                None
+                Ok(Reached::End)
             }));
             let error = match ended {
-                Ok(None) => return Ok(None),
-                Ok(Some(e)) => e,
+                Ok(Ok(reached)) => return Ok(reached),
+                Ok(Err(e)) => e,
                 Err(p) => RowError::new(DeadCause::Panicked, panic_text(p.as_ref())),
             };
             if let Some(at) = self.failed(error, col, meta, cx)? {
-                return Ok(Some(at));
+                return Ok(Reached::Wait(at));
             }
         }
     }
@@ -92,28 +137,11 @@ impl Judging {
         {
             return Ok(Some(cx.now().plus(wait)));
         }
-        let seq = meta.seq.at(row);
-        match self.on.finally() {
-            GiveUp::Fail => {
-                self.reset();
-                let name = &cx.home().name;
-                let what = format!(
-                    "stage `{name}` failed at row {seq} of {}: {}",
-                    meta.source, error.what
-                );
-                let class = if attempts > 1 { ErrorClass::Permanent } else { error.class };
-                return Err(StageError::new(class, ErrorKind::User, what));
-            }
-            GiveUp::Skip => cx.dropped("skip", 1),
-            GiveUp::DeadLetter => cx.dead(ErrorRecord {
-                stage: cx.home().id,
-                source: meta.source,
-                seq,
-                attempts,
-                context: meta.context_at(row).cloned(),
-                original: bytes_of(col, row),
-                ..ErrorRecord::new(error.cause, error.what)
-            }),
+        let name = cx.home().name.clone();
+        let failed = Failed { part: "stage", name: &name, meta, row, attempts };
+        if let Err(e) = failed.go(self.on, error, kept(Original::None, col, row), cx) {
+            self.reset();
+            return Err(e);
         }
         self.gone.push(row as u32);
         self.next += 1;
@@ -128,21 +156,10 @@ impl Judging {
         self.reset();
     }
 
-    fn reset(&mut self) {
+    pub(crate) fn reset(&mut self) {
         self.next = 0;
         self.tried = (0, 0);
         self.gone.clear();
-    }
-}
-
-/// The bytes of a row, if the column is one of bytes, up to the sample limit.
-fn bytes_of<C: Column>(col: &C, row: usize) -> Original {
-    match (col as &dyn Any).downcast_ref::<ByteColumn>() {
-        Some(c) if row < c.rows() => {
-            let bytes = c.row(row);
-            Original::Bytes(bytes[..bytes.len().min(ORIGINAL_BYTES)].to_vec())
-        }
-        _ => Original::None,
     }
 }
 

@@ -2,8 +2,8 @@
 
 use crate::kit::{Hole, hole, nothing};
 use flux_io_core::{
-    AccumulationDescriptor, GiveUp, OnError, Parallelism, Retry, RowError, StageKind, StageNode,
-    Timestamp, WhenFull,
+    AccumulationDescriptor, ChannelDescriptor, ColumnType, GiveUp, Graph, GraphEdge, OnError,
+    Parallelism, Retry, RowError, StageKind, StageNode, Timestamp, WhenFull,
 };
 use flux_io_flow::stages::Pass;
 use flux_io_flow::{Batching, Ended, Explain, Keyed, Pipeline};
@@ -105,6 +105,122 @@ fn mermaid_draws_every_stage_and_edge() {
   s5 --> s6
 ";
     assert_eq!(pipeline().plan().expect("valid").mermaid(), want);
+}
+
+/// Row 290.
+#[test]
+fn dot_draws_every_stage_and_edge() {
+    let want = r#"digraph flux_io {
+  rankdir=LR;
+  node [shape=box];
+  s0 [label="orders", shape=invhouse];
+  s1 [label="filter positive\ntry_map check", peripheries=2];
+  s2 [label="time\nevent_time"];
+  s3 [label="key\nkey_by"];
+  s4 [label="assemble", shape=hexagon, peripheries=2];
+  s5 [label="chunk\nbatch"];
+  s6 [label="out", shape=house];
+  s0 -> s1 [label="4 batches, block\nin turn: 2 instances"];
+  s1 -> s2 [label="4 batches, block"];
+  s2 -> s3 [label="4 batches, block"];
+  s3 -> s4 [label="4 batches, block\nby key: 1 instance a worker"];
+  s4 -> s5 [label="2 batches, block"];
+  s5 -> s6 [label="4 batches, block"];
+}
+"#;
+    assert_eq!(pipeline().plan().expect("valid").dot(), want);
+}
+
+/// Row 290: a plan in a terminal.
+#[test]
+fn a_plan_is_plain_text() {
+    let want = "\
+o orders: source
+|  4 batches, block, in turn: 2 instances
+o positive+check (2 instances): filter positive, try_map check
+|  4 batches, block
+o time: event_time
+|  4 batches, block
+o key: key_by
+|  4 batches, block, by key: 1 instance a worker
+o assemble (1 instance a worker): accumulator
+|  2 batches, block
+o chunk: batch
+|  4 batches, block
+o out: sink
+";
+    assert_eq!(pipeline().plan().expect("valid").ascii(), want);
+}
+
+/// A graph with every shape of edge: a branch of three, a merge across a line, several ends.
+fn diamond() -> Graph {
+    let c = ColumnType::of::<Vec<u64>>();
+    let mut g = Graph::default();
+    for (name, kind, ins, outs) in [
+        ("in", StageKind::Source, 0, 1),
+        ("split", StageKind::Branch, 1, 3),
+        ("left", StageKind::Transform, 1, 1),
+        ("middle", StageKind::Sink, 1, 0),
+        ("right", StageKind::Transform, 1, 1),
+        ("join", StageKind::Merge, 2, 1),
+        (
+            "a sink whose name is so long that it has to go on in the next line of the terminal",
+            StageKind::Sink,
+            1,
+            0,
+        ),
+    ] {
+        g.nodes.push(StageNode::new(name, kind, vec![c; ins], vec![c; outs]));
+    }
+    let channel = ChannelDescriptor::default();
+    let edges = [
+        ((0, 0), (1, 0)),
+        ((1, 0), (2, 0)),
+        ((1, 1), (3, 0)),
+        ((1, 2), (4, 0)),
+        ((2, 0), (5, 0)),
+        ((4, 0), (5, 1)),
+        ((5, 0), (6, 0)),
+    ];
+    g.edges.extend(edges.map(|(from, to)| GraphEdge { from, to, channel }));
+    g
+}
+
+/// Row 290.
+#[test]
+fn branches_and_merges_are_lines_that_fork_and_join() {
+    let want = "\
+o in: source
+|  8 batches, block
+o split: branch
+|-.-.
+| | |  from split.2: 8 batches, block
+| | o right: transform
+| | |  from split.1: 8 batches, block
+| o | middle: sink
+|   |  from split.0: 8 batches, block
+o   | left: transform
+|   |  from left: 8 batches, block
+|   |  from right: 8 batches, block
+|---'
+o     join: merge
+|  8 batches, block
+o a sink whose name is so long that it has to go on in the next line of the
+    terminal: sink
+";
+    assert_eq!(diamond().ascii(), want);
+}
+
+/// A graph that is not valid is drawn all the same: that is when one looks at it.
+#[test]
+fn a_circle_is_drawn() {
+    let mut g = diamond();
+    g.nodes[0].ins.push(ColumnType::of::<Vec<u64>>());
+    g.nodes[4].outs.push(ColumnType::of::<Vec<u64>>());
+    g.edges.push(GraphEdge { from: (4, 1), to: (0, 0), channel: ChannelDescriptor::default() });
+    let text = g.ascii();
+    assert!(text.starts_with(" from right.1, below\no in: source\n"), "{text}");
+    assert!(text.contains("back to in\n"), "{text}");
 }
 
 /// Row 101: fusion count, memory, latency.

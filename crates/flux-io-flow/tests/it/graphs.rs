@@ -7,7 +7,7 @@ use flux_io_flow::{Explain, validate};
 use proptest::prelude::*;
 
 /// For each stage behind the source: how many open outputs it takes (at least one) and gives.
-fn dag(shape: &[(usize, usize)], wild: bool) -> Graph {
+pub(crate) fn dag(shape: &[(usize, usize)], wild: bool) -> Graph {
     let column = |k: usize| match k % 3 {
         0 => ColumnType::of::<Vec<u64>>(),
         1 => ColumnType::of::<Vec<u8>>(),
@@ -50,7 +50,7 @@ fn codes(g: &Graph) -> Vec<&'static str> {
     validate(g, None).err().map_or_else(Vec::new, |e| e.0.iter().map(|f| f.code).collect())
 }
 
-fn shapes() -> impl Strategy<Value = Vec<(usize, usize)>> {
+pub(crate) fn shapes() -> impl Strategy<Value = Vec<(usize, usize)>> {
     proptest::collection::vec((1..4usize, 0..4usize), 0..15)
 }
 
@@ -64,6 +64,13 @@ proptest! {
         prop_assert_eq!(codes(&g), Vec::<&str>::new());
         // Drawing never fails, and shows everything.
         prop_assert_eq!(g.mermaid().lines().count(), 1 + g.nodes.len() + g.edges.len());
+        prop_assert_eq!(g.dot().lines().count(), 4 + g.nodes.len() + g.edges.len());
+        let text = g.ascii();
+        let kinds = ["source", "transform", "branch", "merge", "sink"];
+        let stages = text.lines().filter(|l| kinds.iter().any(|k| l.ends_with(k))).count();
+        prop_assert_eq!(stages, g.nodes.len(), "{}", text);
+        prop_assert_eq!(text.matches(" batches, block").count(), g.edges.len(), "{}", text);
+        prop_assert!(text.lines().all(|l| l.len() <= 80.max(2 * g.edges.len() + 30)), "{}", text);
     }
 
     /// Row 273: an edge back makes a cycle, and that is all that is found.

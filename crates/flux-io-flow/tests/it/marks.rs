@@ -77,6 +77,23 @@ proptest! {
         prop_assert_eq!(got, canonical(&want));
     }
 
+    #[test]
+    fn flat_map_rows_is_flat_map(
+        rows in any_rows(), sizes in proptest::collection::vec(1..20usize, 1..5), max in 1..30usize,
+    ) {
+        let spread = |x: u8| (0..x % 5).map(move |y| u32::from(x) * 8 + u32::from(y));
+        let got = run(&rows, &sizes, max, move |f| {
+            f.flat_map_rows("spread", move |x: &u8, out: &mut Vec<u32>| {
+                out.extend(spread(*x));
+                assert!(x % 11 != 7, "what was appended goes");
+            })
+            .on_error(OnError::Skip)
+        });
+        let whole = move |x: u8| spread(if x % 11 == 7 { 0 } else { x });
+        let want = run(&rows, &sizes, max, move |f| f.flat_map("spread", whole).fusion_barrier());
+        prop_assert_eq!(got, want);
+    }
+
     /// Rows that fail go; marks, times and numbers of the others stay.
     #[test]
     fn lost_rows_move_no_mark(

@@ -206,3 +206,28 @@ fn a_panic_in_a_key_costs_its_row() {
     assert_eq!((h, rows), (vec![hash_of(&1u64, 0), hash_of(&3u64, 0)], vec![1, 3]));
     assert_eq!(dead, [DeadCause::Panicked]);
 }
+
+/// Rows of few input batches join into a full one, and no batch ends inside a row's items.
+#[test]
+fn lines_become_words_in_full_batches() {
+    let mut s = segment(100, |f: Flow<ByteColumn>| {
+        f.flat_map_rows("words", |line: &[u8], out: &mut Vec<Vec<u8>>| {
+            out.extend(line.split(|b| *b == b' ').filter(|w| !w.is_empty()).map(<[u8]>::to_vec));
+        })
+    });
+    s.stage.hold = true;
+    for k in 0..60_u64 {
+        let mut lines = ByteColumn::default();
+        lines.push(b"a bc");
+        lines.push(b"");
+        lines.push(b" def ");
+        let mut batch = Batch::of(lines);
+        batch.meta.seq = flux_io_core::Seq::Run(3 * k);
+        s.feed(batch).expect("no fault");
+    }
+    s.stage.hold = false;
+    s.end().expect("no fault");
+    let words = s.stage.values();
+    assert_eq!((words.len(), &words[3][..], &words[5][..]), (180, &b"a"[..], &b"def"[..]));
+    assert_eq!(s.stage.sizes, [101, 79], "no batch is cut inside a line");
+}

@@ -5,10 +5,10 @@ use crate::split::{every_split, run};
 use flux_io_record::{Limits, NdjsonDecoder};
 use std::fmt::Write as _;
 
-const SMALL: Limits = Limits { bytes: 80, depth: 5, fields: 4, number: 12 };
+pub(crate) const SMALL: Limits = Limits { bytes: 80, depth: 5, fields: 4, number: 12 };
 
 /// Named inputs; the limits are small, so that every case can be cut at every byte.
-fn cases() -> Vec<(&'static str, Vec<u8>)> {
+pub(crate) fn cases() -> Vec<(&'static str, Vec<u8>)> {
     let text: &[(&str, &[u8])] = &[
         ("empty", b""),
         ("only line feeds", b"\n\n\n"),
@@ -139,4 +139,16 @@ fn the_usual_depth_is_128() {
         parse(129).unwrap_err().to_string(),
         "byte 133: nested deeper than the limit of 128"
     );
+}
+
+/// What is given as one record must be one: a blank line, which a stream passes over, is none.
+#[test]
+fn records_catalogue() {
+    let error = |text: &str| {
+        let parsed = flux_io_record::Record::parse(text.as_bytes(), &Limits::default());
+        parsed.unwrap_err().to_string()
+    };
+    assert_eq!(error(""), "byte 1: the record is empty");
+    assert_eq!(error(" \t "), "byte 4: the record is empty");
+    assert_eq!(error("{} {}"), "byte 4: text behind the record: one record stands on one line");
 }

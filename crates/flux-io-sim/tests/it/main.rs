@@ -5,6 +5,7 @@ mod chaos;
 mod clock;
 mod determinism;
 mod exhaustive;
+mod line;
 mod order;
 mod parts;
 mod stuck;

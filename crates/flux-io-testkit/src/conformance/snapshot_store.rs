@@ -7,6 +7,11 @@ fn put(store: &impl SnapshotStore, epoch: u64, stage: &str, shard: u32, bytes: &
     assert!(put.is_ok(), "{put:?}");
 }
 
+fn complete(store: &impl SnapshotStore, epoch: u64) {
+    let complete = store.complete(Epoch(epoch));
+    assert!(complete.is_ok(), "{complete:?}");
+}
+
 /// Checks the laws of a snapshot store. `make` makes an empty one.
 pub fn laws<S: SnapshotStore>(make: impl Fn() -> S) {
     parts_come_back_whole(&make);
@@ -25,7 +30,7 @@ pub fn parts_come_back_whole<S: SnapshotStore>(make: &impl Fn() -> S) {
     put(&store, 1, "b / x..:\u{e9}", 0, &large);
     put(&store, 1, "empty", 0, b"");
     assert_eq!(store.get("a", 0), None, "not before it is complete");
-    store.complete(Epoch(1));
+    complete(&store, 1);
     assert_eq!(store.newest(), Some(Epoch(1)));
     assert_eq!(store.get("a", 0).as_deref(), Some(&b"a0"[..]));
     assert_eq!(store.get("a", 1).as_deref(), Some(&b"a1"[..]));
@@ -39,14 +44,14 @@ pub fn only_the_newest_complete_epoch_is_read<S: SnapshotStore>(make: &impl Fn()
     let store = make();
     put(&store, 1, "a", 0, b"one");
     put(&store, 1, "old", 0, b"one");
-    store.complete(Epoch(1));
+    complete(&store, 1);
     put(&store, 2, "a", 0, b"two");
     assert_eq!(store.get("a", 0).as_deref(), Some(&b"one"[..]), "two is not complete");
     put(&store, 3, "a", 0, b"three");
-    store.complete(Epoch(3));
+    complete(&store, 3);
     assert_eq!(store.get("a", 0).as_deref(), Some(&b"three"[..]));
     assert_eq!(store.get("old", 0), None, "it had no part in the newest epoch");
-    store.complete(Epoch(2));
+    complete(&store, 2);
     assert_eq!(store.newest(), Some(Epoch(3)), "an older epoch that comes later is older");
     assert_eq!(store.get("a", 0).as_deref(), Some(&b"three"[..]));
 }
@@ -56,7 +61,7 @@ pub fn a_part_may_be_put_again<S: SnapshotStore>(make: &impl Fn() -> S) {
     let store = make();
     put(&store, 4, "a", 0, b"a longer first part");
     put(&store, 4, "a", 0, b"second");
-    store.complete(Epoch(4));
+    complete(&store, 4);
     assert_eq!(store.get("a", 0).as_deref(), Some(&b"second"[..]));
 }
 
@@ -73,7 +78,7 @@ pub fn threads_may_put_at_once<S: SnapshotStore>(make: &impl Fn() -> S) {
             });
         }
     });
-    store.complete(Epoch(9));
+    complete(&store, 9);
     for shard in 0..4 {
         for n in 0..50_u32 {
             let part = store.get(&format!("stage {n}"), shard);

@@ -1,7 +1,7 @@
 //! An observer that remembers.
 
 use super::lock;
-use flux_io_core::{DeadCause, ErrorRecord, Moment, Observer};
+use flux_io_core::{DeadCause, ErrorRecord, Moment, Observer, Stuck};
 use std::sync::Mutex;
 
 /// Something an observer was told.
@@ -15,6 +15,8 @@ pub enum Noted {
     Error(String, u64, DeadCause),
     /// A stage instance ended.
     End(String, u32),
+    /// The watchdog found the run stuck: the dump.
+    Stuck(String),
 }
 
 /// Remembers all it is told, in order.
@@ -53,5 +55,8 @@ impl Observer for RecordingObserver {
     }
     fn on_stage_end(&self, stage: &str, shard: u32) {
         self.note(Noted::End(stage.into(), shard));
+    }
+    fn on_stuck(&self, stuck: &Stuck) {
+        self.note(Noted::Stuck(stuck.to_string()));
     }
 }

@@ -80,12 +80,13 @@ impl SnapshotStore for MemorySnapshots {
         Ok(())
     }
 
-    fn complete(&self, epoch: Epoch) {
+    fn complete(&self, epoch: Epoch) -> Result<(), StageError> {
         let mut s = lock(&self.state);
         s.completions.push(epoch);
         s.complete = s.complete.max(Some(epoch));
         drop(s);
         lock(&self.gates).iter().filter(|(e, _)| *e <= epoch).for_each(|(_, g)| g.open());
+        Ok(())
     }
 
     fn get(&self, stage: &str, shard: u32) -> Option<Vec<u8>> {

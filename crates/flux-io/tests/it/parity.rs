@@ -1,4 +1,4 @@
-//! One plan, three engines, one result.
+//! One plan, every engine, one result.
 
 use flux_io::core::{Choices, Ended, Engine, Outcome, RunOptions, RunReport};
 use flux_io::flow::Ended as End;
@@ -48,7 +48,9 @@ fn every_engine_gives_the_same_result() {
     let (first, expected) = on(&SyncEngine::new(), 1, RunOptions::default());
     assert_eq!(expected.len(), 1_000);
     assert_eq!(expected.iter().filter(|s| !s.2).count(), 20);
-    let engines: [&dyn Engine; 3] = [&SyncEngine::seeded(3), &TokioEngine, &RayonEngine];
+    let hybrid = engine::Hybrid::new();
+    let engines: [&dyn Engine; 4] =
+        [&SyncEngine::seeded(3), &TokioEngine, &RayonEngine, hybrid.engine()];
     for engine in engines {
         for (shards, chain, batch) in [(1, true, 1), (1, false, 1024), (2, false, 7), (3, true, 64)]
         {

@@ -2,8 +2,8 @@
 
 use flux_io::accumulate::{AccumulateExt, After, Keep, Require};
 use flux_io::core::{
-    Batch, ByteColumn, ConnectorDescriptor, DeadCause, Filled, IoCx, Ledger, OnError, Outcome,
-    RowError, RunOptions, RunReport, Source, StageError, Timestamp, Var,
+    Batch, ByteColumn, ConnectorDescriptor, DeadCause, ExecutionPlan, Filled, IoCx, Ledger,
+    OnError, Outcome, RowError, RunOptions, RunReport, Source, StageError, Timestamp, Var,
 };
 use flux_io::{engine, flow::Pipeline, sink};
 use flux_io_testkit::jobs::expected::Expected;
@@ -23,10 +23,12 @@ pub(crate) enum On {
     Seeded(u64),
     Tokio(u32),
     Rayon(u32),
+    /// Neighbours forced onto different executors.
+    Hybrid(u32),
 }
 
-pub(crate) const ENGINES: [On; 5] =
-    [On::Sync, On::Tokio(1), On::Tokio(2), On::Rayon(1), On::Rayon(2)];
+pub(crate) const ENGINES: [On; 6] =
+    [On::Sync, On::Tokio(1), On::Tokio(2), On::Rayon(1), On::Rayon(2), On::Hybrid(2)];
 
 /// A job, and how it is run.
 #[derive(Clone, Copy, Debug)]
@@ -138,6 +140,14 @@ macro_rules! words {
     }};
 }
 
+/// The plan with its neighbours on different executors of the hybrid engine, by turns.
+fn apart(mut plan: ExecutionPlan<'static>) -> ExecutionPlan<'static> {
+    for (n, name) in plan.graph.nodes.iter_mut().zip(["tokio", "rayon"].iter().cycle()) {
+        n.hints.engine = Some((*name).into());
+    }
+    plan
+}
+
 pub(crate) fn run(on: On, case: Case, lines: &Lines) -> Ran {
     let Case { job, deadline, batch, shards } = case;
     let lines = Arc::new(lines.to_vecs());
@@ -147,7 +157,7 @@ pub(crate) fn run(on: On, case: Case, lines: &Lines) -> Ran {
         Job::Orders => (0, DEADLINE_DAYS as u64 * 86_400_000_000_000),
     };
     let workers = match on {
-        On::Tokio(n) | On::Rayon(n) => n,
+        On::Tokio(n) | On::Rayon(n) | On::Hybrid(n) => n,
         On::Sync | On::Seeded(_) => shards.max(1),
     };
     let keyed = Pipeline::new()
@@ -179,6 +189,7 @@ pub(crate) fn run(on: On, case: Case, lines: &Lines) -> Ran {
         On::Seeded(s) => engine::Sync::seeded(s).with(options.seed(s)).run(flow),
         On::Tokio(_) => engine::Tokio::new().with(options).run_blocking(flow),
         On::Rayon(_) => engine::Rayon::new().with(options).run(flow),
+        On::Hybrid(_) => engine::Hybrid::new().with(options).run(apart(flow.plan().unwrap())),
     };
     account(report.unwrap(), collected.take())
 }

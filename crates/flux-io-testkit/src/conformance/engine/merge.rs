@@ -126,6 +126,31 @@ fn merged(
     (p.plan(), log)
 }
 
+/// A merge chooses over its inputs: it takes from whichever has rows. Each input here is silent until
+/// the merge has seen rows of the other, by turns, so one that waited for a silent input would wait
+/// for ever.
+pub fn a_merge_takes_from_whichever_input_has_rows(engine: &dyn Engine) {
+    const TURNS: u64 = 20;
+    for options in every_way() {
+        // Input 0 gives the even rows, input 1 the odd ones; each row but the first waits for the
+        // one before it to have come out of the merge.
+        let gates: Vec<Gate> = (0..TURNS).map(|_| Gate::new()).collect();
+        let script = |first: u64| -> Script {
+            let turns = (first..TURNS).step_by(2).flat_map(|r| {
+                let gate =
+                    r.checked_sub(1).map(|before| Line::Gate(gates[before as usize].clone()));
+                [Some(Line::Cut), gate, Some(Line::Row(r))].into_iter().flatten()
+            });
+            turns.chain([Line::Cut]).collect()
+        };
+        let opens = gates.iter().enumerate().map(|(r, g)| (Opens::Row(r as u64), g.clone()));
+        let (plan, log) = merged([script(0), script(1)], opens.collect());
+        completed(&engine.run_plan(plan, options));
+        let rows: Vec<u64> = log.take().into_iter().filter_map(|(_, s)| s.row()).collect();
+        assert_eq!(rows, (0..TURNS).collect::<Vec<_>>());
+    }
+}
+
 /// No row of an input that counts comes after a watermark that covers it, the watermarks rise,
 /// and the last one is what both inputs promised.
 pub fn a_merge_promises_no_more_than_its_inputs(engine: &dyn Engine) {

@@ -19,11 +19,14 @@ pub mod merge;
 pub mod order;
 pub mod panics;
 pub mod parallel;
+pub mod promises;
+pub mod scheduler;
 pub mod stop;
 pub mod timers;
 pub mod virtual_time;
+pub mod watchdog;
 
-pub use kit::{KeyBy, OnBatch, Seen, Tape, Workers, by_row};
+pub use kit::{KeyBy, OnBatch, Seen, Split, Tape, Workers, Zip, by_row};
 
 use flux_io_core::Engine;
 
@@ -53,12 +56,16 @@ macro_rules! with_engine_laws {
                 marks_keep_their_place_through_an_exchange,
                 rows_without_hashes_are_refused;
             merge:
+                a_merge_takes_from_whichever_input_has_rows,
                 a_merge_promises_no_more_than_its_inputs,
                 an_idle_input_holds_nothing_back,
                 an_input_may_be_idle_again,
                 an_ended_input_holds_nothing_back,
                 b058_a_quarantined_input_is_left_out,
                 idleness_travels_with_the_turn;
+            promises:
+                a_node_promises_no_more_than_it_holds,
+                the_input_that_holds_time_back_is_taken;
             parallel:
                 parallel_instances_keep_the_order,
                 controls_keep_their_place_through_parallel_instances,
@@ -138,6 +145,15 @@ macro_rules! with_engine_laws {
                 a_command_sent_before_the_run_is_served,
                 b059_inspect_knows_stages_and_no_others,
                 an_observer_changes_nothing;
+            scheduler:
+                a_scheduler_changes_no_output,
+                a_scheduler_that_fails_loses_no_task;
+            watchdog:
+                a_run_that_goes_on_is_not_held_by_its_watchdog,
+                a_sink_that_hangs_is_found,
+                a_deadlock_is_named_with_its_cycle,
+                a_livelock_is_found,
+                b065_a_flush_is_asked_for_before_the_run_fails;
         }
     };
 }
@@ -151,6 +167,10 @@ macro_rules! with_virtual_time_laws {
                 retries_wait_exactly,
                 b029_timers_fire_at_their_moment,
                 a_long_wait_costs_no_real_time;
+            watchdog:
+                an_idle_run_is_not_stuck,
+                a_known_pause_is_not_stuck,
+                what_moves_again_is_looked_at_again;
         }
     };
 }

@@ -1,0 +1,76 @@
+//! What the engine gives to tasks: tokio's clock and timers, and a few threads for blocking work.
+
+use crate::sync::Arc;
+use crate::timers::Timers;
+use flux_io_core::{Host, Moment, TimerId, Timestamp};
+use std::task::Waker;
+use std::time::SystemTime;
+use tokio::runtime::Handle;
+use tokio::sync::Semaphore;
+use tokio::time::Instant;
+
+/// Blocking jobs (file reads and writes) that run at the same time.
+const BLOCKING_JOBS: usize = 2;
+
+pub(crate) struct TokioHost {
+    start: Instant,
+    handle: Handle,
+    pub(crate) timers: Arc<Timers>,
+    blocking: Arc<Semaphore>,
+}
+
+impl TokioHost {
+    /// A host whose timers and blocking work are served by the runtime behind `handle`.
+    pub(crate) fn new(handle: Handle) -> Self {
+        let start = now();
+        Self {
+            start,
+            handle,
+            timers: Arc::new(Timers::new(start)),
+            blocking: Arc::new(Semaphore::new(BLOCKING_JOBS)),
+        }
+    }
+}
+
+/// The one place where this engine reads the monotonic clock (tokio's, so that its paused clock
+/// works in tests).
+pub(crate) fn now() -> Instant {
+    Instant::now()
+}
+
+impl Host for TokioHost {
+    fn now(&self) -> Moment {
+        let ns = now().duration_since(self.start).as_nanos();
+        Moment(u64::try_from(ns).unwrap_or(u64::MAX))
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "the engine is where wall time comes from")]
+    fn wall(&self) -> Timestamp {
+        let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        Timestamp(flux_io_core::nanos_i64(since))
+    }
+
+    fn arm(&self, at: Moment, waker: &Waker) -> TimerId {
+        self.timers.arm(at, waker)
+    }
+
+    fn cancel(&self, id: TimerId) {
+        self.timers.cancel(id);
+    }
+
+    fn blocking(&self, job: Box<dyn FnOnce() + Send>) {
+        let gate = Arc::clone(&self.blocking);
+        let handle = self.handle.clone();
+        self.handle.spawn(async move {
+            // The gate is never closed; without a permit the job runs all the same.
+            let permit = gate.acquire_owned().await;
+            let job = handle.spawn_blocking(job);
+            drop(job.await);
+            drop(permit);
+        });
+    }
+
+    fn has_reactor(&self) -> bool {
+        true
+    }
+}

@@ -1,0 +1,235 @@
+//! `merge_by_time`: several flows as one in the order of event times.
+
+use super::held::{Charge, Held, Hold, Reader, Writer, put, take};
+use flux_io_core::{
+    AnyBatch, ErrorClass, ErrorKind, Node, Out, Outbox, StageCx, StageError, Step, Timestamp,
+};
+use std::cmp::Ordering;
+use std::collections::{BinaryHeap, VecDeque};
+
+/// A row at its place in the order: time, then input, then place in the input.
+struct Due<T> {
+    place: (Timestamp, u32, u64),
+    held: Held<T>,
+}
+
+impl<T> PartialEq for Due<T> {
+    fn eq(&self, other: &Self) -> bool {
+        self.place == other.place
+    }
+}
+impl<T> Eq for Due<T> {}
+impl<T> PartialOrd for Due<T> {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+impl<T> Ord for Due<T> {
+    /// The earliest is the greatest: the heap gives it first.
+    fn cmp(&self, other: &Self) -> Ordering {
+        other.place.cmp(&self.place)
+    }
+}
+
+/// What a batch brought, in its order.
+enum Came<T> {
+    Row(Due<T>),
+    Mark(Timestamp),
+}
+
+/// The stage of `merge_by_time`: rows wait until the watermark has reached their time. Rows that
+/// the watermark had passed when they came go out at once, behind it.
+pub(super) struct ByTime<T> {
+    waiting: BinaryHeap<Due<T>>,
+    came: VecDeque<Came<T>>,
+    /// Rows held of each input, and rows it brought so far.
+    held: Vec<usize>,
+    brought: Vec<u64>,
+    ended: Vec<bool>,
+    watermark: Timestamp,
+    told: Timestamp,
+    hold: Hold<T>,
+    exact: bool,
+    charge: Charge,
+}
+
+impl<T: Send + 'static> ByTime<T> {
+    pub(super) fn new(inputs: usize, hold: Hold<T>, exact: bool) -> Self {
+        Self {
+            waiting: BinaryHeap::new(),
+            came: VecDeque::new(),
+            held: vec![0; inputs],
+            brought: vec![0; inputs],
+            ended: vec![false; inputs],
+            watermark: Timestamp::MIN,
+            told: Timestamp::MIN,
+            hold,
+            exact,
+            charge: Charge::default(),
+        }
+    }
+
+    /// Queues what a batch brought: rows, and the marks at their places.
+    fn load(
+        &mut self,
+        port: usize,
+        input: &mut AnyBatch,
+        cx: &StageCx<'_>,
+    ) -> Result<(), StageError> {
+        self.charge.grow::<T>(input.len(), cx)?;
+        self.held[port] += input.len();
+        let marks = std::mem::take(&mut input.meta_mut().marks);
+        let mut marks = marks.into_iter().peekable();
+        for (i, held) in take(input.get_mut::<Vec<T>>()?).enumerate() {
+            while let Some(m) = marks.next_if(|m| m.at as usize <= i) {
+                self.came.push_back(Came::Mark(m.watermark));
+            }
+            let place = (held.at.time, port as u32, self.brought[port]);
+            self.brought[port] += 1;
+            self.came.push_back(Came::Row(Due { place, held }));
+        }
+        self.came.extend(marks.map(|m| Came::Mark(m.watermark)));
+        Ok(())
+    }
+
+    fn give(&mut self, due: Due<T>, out: &mut Out<'_, Vec<T>>) {
+        self.charge.shrink::<T>(1);
+        self.held[due.place.1 as usize] -= 1;
+        put(out, due.held.row, due.held.at, self.exact);
+    }
+
+    /// Gives every row that is due at `until`; `false` = the output is full.
+    fn release(&mut self, until: Timestamp, out: &mut Out<'_, Vec<T>>) -> bool {
+        while self.waiting.peek().is_some_and(|d| d.place.0 <= until) {
+            if out.is_full() {
+                return false;
+            }
+            if let Some(due) = self.waiting.pop() {
+                self.give(due, out);
+            }
+        }
+        true
+    }
+
+    fn out<'a>(outs: &'a mut [Outbox]) -> Result<Option<Out<'a, Vec<T>>>, StageError> {
+        Ok(outs.first_mut().map(Outbox::typed).transpose()?)
+    }
+
+    /// Every input that lives is full, and none has promised anything: it would wait for ever.
+    fn timeless(&self) -> bool {
+        self.watermark == Timestamp::MIN
+            && self.held.iter().zip(&self.ended).all(|(n, e)| *e || *n >= self.hold.rows)
+            && self.held.iter().any(|n| *n > 0)
+    }
+}
+
+impl<T: Send + 'static> Node for ByTime<T> {
+    fn on_batch(
+        &mut self,
+        port: usize,
+        input: &mut AnyBatch,
+        outs: &mut [Outbox],
+        cx: &mut StageCx<'_>,
+    ) -> Result<Step, StageError> {
+        // Empty, unless this is the rest of a batch that has been loaded.
+        self.load(port, input, cx)?;
+        let Some(mut out) = Self::out(outs)? else { return Ok(Step::Done) };
+        loop {
+            if !self.release(self.watermark, &mut out) || out.is_full() {
+                return Ok(Step::Yield);
+            }
+            if self.watermark > self.told {
+                self.told = self.watermark;
+                out.mark(self.told);
+            }
+            match self.came.pop_front() {
+                Some(Came::Mark(w)) => self.watermark = self.watermark.max(w),
+                Some(Came::Row(due)) if due.place.0 <= self.watermark => self.give(due, &mut out),
+                Some(Came::Row(due)) => self.waiting.push(due),
+                None => break,
+            }
+        }
+        if self.timeless() {
+            let what = format!(
+                "stage `{}` waits for watermarks, but its inputs have none; put `.event_time(name, \
+                 |row| ..)` in front of it",
+                cx.home().name
+            );
+            return Err(StageError::new(ErrorClass::Catastrophic, ErrorKind::User, what));
+        }
+        Ok(Step::Done)
+    }
+
+    fn on_watermark(
+        &mut self,
+        watermark: Timestamp,
+        outs: &mut [Outbox],
+        _cx: &mut StageCx<'_>,
+    ) -> Result<Step, StageError> {
+        self.watermark = self.watermark.max(watermark);
+        let Some(mut out) = Self::out(outs)? else { return Ok(Step::Done) };
+        Ok(if self.release(self.watermark, &mut out) { Step::Done } else { Step::Yield })
+    }
+
+    fn promise(&mut self, watermark: Timestamp) -> Option<Timestamp> {
+        (watermark > self.told).then(|| {
+            self.told = watermark;
+            watermark
+        })
+    }
+
+    fn follows_time(&self) -> bool {
+        true
+    }
+
+    fn accepts(&self, port: usize) -> bool {
+        self.held.get(port).is_none_or(|n| *n < self.hold.rows)
+    }
+
+    fn on_input_end(
+        &mut self,
+        port: usize,
+        _outs: &mut [Outbox],
+        _cx: &mut StageCx<'_>,
+    ) -> Result<Step, StageError> {
+        if let Some(ended) = self.ended.get_mut(port) {
+            *ended = true;
+        }
+        Ok(Step::Done)
+    }
+
+    fn on_end(&mut self, outs: &mut [Outbox], _cx: &mut StageCx<'_>) -> Result<Step, StageError> {
+        let Some(mut out) = Self::out(outs)? else { return Ok(Step::Done) };
+        Ok(if self.release(Timestamp::MAX, &mut out) { Step::Done } else { Step::Yield })
+    }
+
+    fn snapshot(&mut self, to: &mut Vec<u8>) -> Result<(), StageError> {
+        let mut w = Writer::new(to);
+        w.time(self.watermark);
+        self.brought.iter().for_each(|n| w.number(*n));
+        w.number(self.waiting.len() as u64);
+        for due in &self.waiting {
+            w.number(u64::from(due.place.1));
+            w.number(due.place.2);
+            w.row(&due.held.row, &due.held.at, &self.hold)?;
+        }
+        Ok(())
+    }
+
+    fn restore(&mut self, from: &[u8]) -> Result<(), StageError> {
+        let mut r = Reader::new(from)?;
+        self.watermark = r.time()?;
+        for n in &mut self.brought {
+            *n = r.number()?;
+        }
+        for _ in 0..r.count()? {
+            let (port, nth) = (r.number()? as u32, r.number()?);
+            let held = r.row(&self.hold)?;
+            if let Some(n) = self.held.get_mut(port as usize) {
+                *n += 1;
+            }
+            self.waiting.push(Due { place: (held.at.time, port, nth), held });
+        }
+        r.end()
+    }
+}
