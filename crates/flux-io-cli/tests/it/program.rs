@@ -115,7 +115,8 @@ fn merged_results_routes_and_csv() {
     assert!(said(&output).contains("name the columns"), "{}", said(&output));
 }
 
-/// Row 304's shape in small: files by pattern, CSV and NDJSON by one key, stages of both kinds.
+/// Row 306. From several inputs into one output: files by pattern, CSV and NDJSON joined by one key,
+/// stages that cast, set, filter and rebuild, and what cannot be used with its place.
 #[test]
 fn csv_by_pattern_joins_ndjson() {
     let dir = fresh("join");
@@ -280,6 +281,8 @@ takes = ["complete", "dead_letters"]
         &["run", "--ledger", ".", "ok.toml"],
         &["graph", "--as", "png", "ok.toml"],
         &["graph", "ok.toml"],
+        &["graph", "--as", "dot", "ok.toml"],
+        &["graph", "--as", "ascii", "ok.toml"],
         &["plan", "ok.toml"],
         &["plan", "--budget", "1GiB", "--workers", "3", "--engine", "rayon", "ok.toml"],
         &["completions", "tcsh"],
