@@ -124,6 +124,10 @@ pub(crate) struct Graph {
 pub(crate) enum Drawing {
     /// Mermaid, for documents
     Mermaid,
+    /// Graphviz
+    Dot,
+    /// Characters, for terminals
+    Ascii,
 }
 
 /// Arguments of `new`.

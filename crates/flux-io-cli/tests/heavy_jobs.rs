@@ -92,7 +92,7 @@ fn orders_come(arrival: Arrival, chaos: bool, name: &str) {
     }
 }
 
-/// Rows 306, 308. Orders in the order of their dates, by deadlines in event time.
+/// Orders in the order of their dates, by deadlines in event time.
 #[test]
 fn orders_in_time_order() {
     orders_come(Arrival::Time, false, "time");

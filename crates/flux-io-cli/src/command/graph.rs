@@ -13,6 +13,8 @@ pub(super) fn graph(args: &Graph) -> Outcome {
     let job = describe(&loaded.file, &settings).map_err(|e| loaded.refused(&e))?;
     let text = match args.language {
         Drawing::Mermaid => job.plan.mermaid(),
+        Drawing::Dot => job.plan.dot(),
+        Drawing::Ascii => job.plan.ascii(),
     };
     print(&text)?;
     Ok(Exit::Done)

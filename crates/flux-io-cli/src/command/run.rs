@@ -48,7 +48,7 @@ pub(super) fn execute(loaded: &Loaded, mut settings: Settings, quiet: bool, json
         .batch(loaded.file.run.batch_rows as usize)
         .handle(&handle);
     let options = RunOptions { memory: Some(Arc::<Cap>::clone(&cap)), ..options };
-    let Job { plan, tally, sources, accumulator } = job;
+    let Job { plan, tally, sources, accumulator, .. } = job;
     let start = now();
     let ended = engine::run(loaded.file.run.engine, plan, options);
     let took = start.elapsed();
