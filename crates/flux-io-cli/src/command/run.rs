@@ -11,7 +11,7 @@ use crate::cli::Run;
 use crate::config::Code;
 use crate::config::{SinkKind, Source};
 use crate::console::{Exit, Failure, Outcome, print, say};
-use crate::job::{Cap, Job, Settings, describe};
+use crate::job::{Cap, Job, LedgerFile, Settings, describe};
 use crate::json::Object;
 use crate::load::{Loaded, load};
 use flux_io::RunError;
@@ -19,6 +19,7 @@ use flux_io::connect::output::is_closed_pipe;
 use flux_io::core::{RunFailure, RunHandle, RunOptions, chain};
 use progress::Progress;
 use signals::Signals;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use summary::Summary;
@@ -26,14 +27,22 @@ use summary::Summary;
 pub(super) fn run(args: &Run, json: bool) -> Outcome {
     let mut loaded = load(&args.pipeline.file)?;
     args.overrides.apply(&mut loaded.file.run);
-    let settings = Settings { ledger: args.ledger.clone(), ..Settings::default() };
-    execute(&loaded, settings, args.quiet, json)
+    execute(&loaded, Settings::default(), args.ledger.as_deref(), args.quiet, json)
 }
 
 /// Runs a pipeline file to its end, and tells how it went.
-pub(super) fn execute(loaded: &Loaded, mut settings: Settings, quiet: bool, json: bool) -> Outcome {
+pub(super) fn execute(
+    loaded: &Loaded,
+    mut settings: Settings,
+    ledger: Option<&Path>,
+    quiet: bool,
+    json: bool,
+) -> Outcome {
     settings.workers = workers(&loaded.file.run);
     files::check(loaded, settings.inputs.is_none())?;
+    let ledger = ledger.map(LedgerFile::create).transpose();
+    let ledger = ledger.map_err(|e| no_ledger(loaded, &e))?;
+    settings.ledger = ledger.clone();
     let job = describe(&loaded.file, &settings).map_err(|e| loaded.refused(&e))?;
     let voice = Voice::new(loaded, quiet, json);
     let handle = RunHandle::new();
@@ -57,6 +66,9 @@ pub(super) fn execute(loaded: &Loaded, mut settings: Settings, quiet: bool, json
         Err(RunError::Failed { failure, report }) => (*report, Some(failed(loaded, &failure)?)),
         Err(e) => return Err(defect(loaded, &e)),
     };
+    if let Some(file) = ledger.filter(|_| failed.is_none() && report.is_success()) {
+        file.publish().map_err(|e| no_ledger(loaded, &e))?;
+    }
     let summary = Summary {
         name: &loaded.file.name,
         report: &report,
@@ -83,6 +95,12 @@ pub(super) fn execute(loaded: &Loaded, mut settings: Settings, quiet: bool, json
             Ok(Exit::Done)
         }
     }
+}
+
+fn no_ledger(loaded: &Loaded, e: &std::io::Error) -> Failure {
+    let fix = "give --ledger another path";
+    let what = "the ledger file cannot be written";
+    Failure::Problems(loaded.problem(Code::NoOutput, 0..0, what, e.to_string(), fix), Exit::Failed)
 }
 
 fn started(loaded: &Loaded, settings: &Settings) -> Object {
