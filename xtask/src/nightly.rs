@@ -1,7 +1,7 @@
 //! `nightly`: the gate, then the runs too long for it, each with its amount written down.
 
 use crate::report::{self, Line, Outcome, Verdict};
-use crate::{bench, checks, ci, fuzz, schedules, test};
+use crate::{bench, checks, ci, fuzz, mutants, schedules, test};
 
 /// One long run.
 enum Work {
@@ -10,6 +10,8 @@ enum Work {
         /// Cases per property.
         cases: u32,
     },
+    /// Every known fault against the unit tests.
+    Mutants,
     /// The loom models with at most this many preemptions.
     Loom {
         /// Preemptions of running threads.
@@ -34,6 +36,7 @@ enum Work {
 /// What runs after the gate, in order.
 const LONG_RUNS: &[(&str, Work)] = &[
     ("properties", Work::Heavy { cases: 200_000 }),
+    ("mutants", Work::Mutants),
     ("loom", Work::Loom { preemptions: 3 }),
     ("shuttle", Work::Shuttle { schedules: 5_000_000 }),
     ("checks", Work::Checks),
@@ -51,6 +54,7 @@ pub(crate) fn run() -> Outcome {
     for (name, work) in LONG_RUNS {
         lines.push(report::timed(name, || match work {
             Work::Heavy { cases } => test::heavy_with_cases(Some(*cases)),
+            Work::Mutants => mutants::survive(),
             Work::Loom { preemptions } => schedules::loom_with(*preemptions),
             Work::Shuttle { schedules: n } => schedules::shuttle_with(*n),
             Work::Checks => checks::run(&[]),

@@ -33,7 +33,7 @@ pub(crate) use tally::TallyPlace;
 
 use crate::config::{Accumulate, Pipeline as File, Takes};
 use deliver::Deliver;
-use flux_io::accumulate::AccumulateExt;
+use flux_io::accumulate::{AccumulateExt, Policy};
 use flux_io::core::{
     Body, Budget, ByteColumn, ChannelDescriptor, ChannelOrdering, Column, ColumnType,
     ExecutionPlan, StageKind, StageNode, Timestamp,
@@ -69,6 +69,8 @@ pub struct Job {
     pub(crate) tally: TallyPlace,
     /// The sources, in the order of the file.
     pub(crate) sources: Vec<Reading>,
+    /// What is lawful and should be known.
+    pub(crate) notes: Vec<String>,
     /// Name of the accumulator.
     pub(crate) accumulator: Option<String>,
 }
@@ -116,6 +118,7 @@ pub fn describe(file: &File, settings: &Settings) -> Result<Job, DescribeError> 
     }
     let flow = merged(&pipeline, flows)?;
     let tally = TallyPlace::default();
+    let notes = policy.as_ref().map(Policy::warnings).unwrap_or_default();
     match (&file.accumulate, policy) {
         (Some(a), Some(policy)) => {
             let keyed = flow.key_by_with(&format!("{}.key", a.name), FragmentKey);
@@ -127,7 +130,7 @@ pub fn describe(file: &File, settings: &Settings) -> Result<Job, DescribeError> 
     }
     let pipeline = sinks::dead_letters(pipeline, file, settings);
     let accumulator = file.accumulate.as_ref().map(|a: &Accumulate| a.name.clone());
-    Ok(Job { plan: pipeline.plan()?, tally, sources, accumulator })
+    Ok(Job { plan: pipeline.plan()?, tally, sources, notes, accumulator })
 }
 
 type Records = Flow<'static, Fragments, Raw>;

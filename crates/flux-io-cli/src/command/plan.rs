@@ -23,6 +23,7 @@ pub(super) fn plan(args: &Plan) -> Outcome {
         run.batch_rows,
         run.budget.value,
     );
-    print(&format!("{head}{}", job.plan.explain()))?;
+    let notes: String = job.notes.iter().map(|note| format!("note: {note}\n")).collect();
+    print(&format!("{head}{notes}{}", job.plan.explain()))?;
     Ok(Exit::Done)
 }

@@ -19,7 +19,6 @@ use flux_io::connect::output::is_closed_pipe;
 use flux_io::core::{RunFailure, RunHandle, RunOptions, chain};
 use progress::Progress;
 use signals::Signals;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use summary::Summary;
@@ -27,22 +26,16 @@ use summary::Summary;
 pub(super) fn run(args: &Run, json: bool) -> Outcome {
     let mut loaded = load(&args.pipeline.file)?;
     args.overrides.apply(&mut loaded.file.run);
-    execute(&loaded, Settings::default(), args.ledger.as_deref(), args.quiet, json)
+    let ledger = args.ledger.as_deref().map(LedgerFile::create).transpose();
+    let ledger = ledger.map_err(|e| no_ledger(&loaded, &e))?;
+    let settings = Settings { ledger, ..Settings::default() };
+    execute(&loaded, settings, args.quiet, json)
 }
 
 /// Runs a pipeline file to its end, and tells how it went.
-pub(super) fn execute(
-    loaded: &Loaded,
-    mut settings: Settings,
-    ledger: Option<&Path>,
-    quiet: bool,
-    json: bool,
-) -> Outcome {
+pub(super) fn execute(loaded: &Loaded, mut settings: Settings, quiet: bool, json: bool) -> Outcome {
     settings.workers = workers(&loaded.file.run);
     files::check(loaded, settings.inputs.is_none())?;
-    let ledger = ledger.map(LedgerFile::create).transpose();
-    let ledger = ledger.map_err(|e| no_ledger(loaded, &e))?;
-    settings.ledger = ledger.clone();
     let job = describe(&loaded.file, &settings).map_err(|e| loaded.refused(&e))?;
     let voice = Voice::new(loaded, quiet, json);
     let handle = RunHandle::new();
@@ -55,7 +48,7 @@ pub(super) fn execute(
         .batch(loaded.file.run.batch_rows as usize)
         .handle(&handle);
     let options = RunOptions { memory: Some(Arc::<Cap>::clone(&cap)), ..options };
-    let Job { plan, tally, sources, accumulator } = job;
+    let Job { plan, tally, sources, accumulator, .. } = job;
     let start = now();
     let ended = engine::run(loaded.file.run.engine, plan, options);
     let took = start.elapsed();
@@ -66,7 +59,7 @@ pub(super) fn execute(
         Err(RunError::Failed { failure, report }) => (*report, Some(failed(loaded, &failure)?)),
         Err(e) => return Err(defect(loaded, &e)),
     };
-    if let Some(file) = ledger.filter(|_| failed.is_none() && report.is_success()) {
+    if let Some(file) = settings.ledger.filter(|_| failed.is_none() && report.is_success()) {
         file.publish().map_err(|e| no_ledger(loaded, &e))?;
     }
     let summary = Summary {

@@ -32,7 +32,7 @@ pub(super) fn retry(args: &Retry, json: bool) -> Outcome {
         return Ok(Exit::Done);
     }
     let settings = Settings { inputs: Some(again.inputs), ..Settings::default() };
-    execute(&loaded, settings, None, args.quiet, json)
+    execute(&loaded, settings, args.quiet, json)
 }
 
 /// Sends every file that is written into `dir`.
