@@ -34,3 +34,8 @@ pub use engine::RunError;
 #[cfg(doctest)]
 #[doc = include_str!("../../../README.md")]
 struct Readme;
+
+/// So is the tutorial of the simulator.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/chaos.md")]
+struct Chaos;
