@@ -2,6 +2,7 @@
 //! and the published schema.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests")]
 
+mod book;
 mod broken;
 mod catalogue;
 mod examples;
