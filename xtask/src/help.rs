@@ -21,6 +21,7 @@ cargo xtask <command>
   package                   what each crate would ship
   deny                      licences, bans and sources
   checks [--all] [--seed N] takes ten checks of inputs away, one by one: a fixture must notice
+  fuzz [--seconds N]        the readers under cargo-fuzz, seeded with the fixtures, N seconds each
   loom                      hand-synchronised pieces under every schedule
   shuttle                   the rayon engine and whole pipelines under many schedules
   specs                     the models in specs/, with tla when it is installed

@@ -13,6 +13,7 @@ mod doc;
 mod doors;
 mod examples;
 mod fmt;
+mod fuzz;
 mod help;
 mod layers;
 mod lint;
@@ -57,7 +58,7 @@ fn main() -> ExitCode {
 
 /// Runs one command with what stands after it on the command line.
 fn dispatch(command: &str, args: &[String]) -> Outcome {
-    let takes_args = matches!(command, "ci" | "rows" | "bench" | "checks");
+    let takes_args = matches!(command, "ci" | "rows" | "bench" | "checks" | "fuzz");
     if !takes_args && !args.is_empty() {
         return Err(format!("`{command}` takes no arguments, got `{}`", args.join(" ")));
     }
@@ -79,6 +80,7 @@ fn dispatch(command: &str, args: &[String]) -> Outcome {
         "shuttle" => schedules::shuttle(),
         "specs" => specs::run(),
         "bench" => bench::run(args),
+        "fuzz" => fuzz::run(args),
         "checks" => checks::run(args),
         "nightly" => nightly::run(),
         "help" | "-h" | "--help" => help::run(),

@@ -91,7 +91,8 @@ pub(crate) struct Run {
     pub(crate) pipeline: PipelineFile,
     #[command(flatten)]
     pub(crate) overrides: Overrides,
-    /// Write what became of every key to this file, one JSON object a line
+    /// Write what became of every key to this file, one JSON object a line; keys that a policy
+    /// drops without a result are only counted in the summary
     #[arg(long, value_name = "FILE")]
     pub(crate) ledger: Option<PathBuf>,
     /// Say nothing but errors

@@ -5,8 +5,10 @@
 //! nothing outside.
 
 mod cap;
+mod csv;
 mod dead;
 mod deliver;
+mod fates;
 mod fragment;
 mod held;
 mod judged;
@@ -22,6 +24,7 @@ mod sources;
 mod tally;
 
 pub(crate) use cap::Cap;
+pub use fates::LedgerFile;
 pub use kept::Kept;
 pub(crate) use render::json_text;
 pub(crate) use sources::is_pattern;
@@ -41,7 +44,6 @@ use held::Assemble;
 use render::{Plain, Render, Results};
 use shape::Shape;
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
@@ -51,7 +53,7 @@ pub struct Settings {
     /// Instances of the accumulator.
     pub workers: u32,
     /// The ledger file.
-    pub ledger: Option<PathBuf>,
+    pub ledger: Option<LedgerFile>,
     /// What the sources read in place of their own inputs, by name; one without bytes reads nothing.
     pub inputs: Option<BTreeMap<String, Vec<u8>>>,
     /// Where results go in place of the sinks.
@@ -180,7 +182,8 @@ fn deliver<R: Render>(
     }
     let ins = vec![ColumnType::of::<R::Col>()];
     let outs = vec![ColumnType::of::<ByteColumn>(); sinks.len()];
-    let mut node = StageNode::new("deliver", StageKind::Branch, ins, outs);
+    let kind = if outs.len() > 1 { StageKind::Branch } else { StageKind::Transform };
+    let mut node = StageNode::new("deliver", kind, ins, outs);
     for route in &ports.routes {
         node.params.insert(format!("route {}", route.name), route.port.to_string());
     }

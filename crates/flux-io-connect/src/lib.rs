@@ -4,10 +4,7 @@
 //!
 //! | feature | brings |
 //! |---|---|
-//! | none | [`source`], [`sink`], [`channel`], [`duplex`], [`forward`], [`reactive`] |
-//! | `lines` | `lines`: lines of files and readers; `output`: files written whole or not at all, part files, writers; `disk`: what they stand on |
-//! | `gzip` | gzip input, recognised by its content |
-//! | none | [`source`], [`sink`], [`channel`], [`duplex`], [`hybrid`], [`forward`] |
+//! | none | [`source`], [`sink`], [`channel`], [`duplex`], [`hybrid`], [`forward`], [`reactive`] |
 //! | `lines` | `frames`: files, globs, directories and readers cut into lines, CSV records, delimited or length-prefixed frames; `lines`; `output`: files written whole or not at all, part files, writers; `disk`: what they stand on; `registry`: all of it by name |
 //! | `gzip` | gzip input, recognised by its content, and output |
 //! | `zstd` | the same for zstd, in pure Rust |

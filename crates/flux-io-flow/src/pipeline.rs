@@ -29,11 +29,6 @@ impl fmt::Debug for Pipeline<'_> {
 }
 
 impl<'env> Pipeline<'env> {
-    #[cfg(feature = "spec")]
-    pub(crate) fn drafted(draft: Draft<'env>) -> Self {
-        Self { draft: Rc::new(std::cell::RefCell::new(draft)) }
-    }
-
     /// An empty pipeline.
     #[must_use]
     pub fn new() -> Self {

@@ -22,6 +22,9 @@
 //! | P018 | two edges at one port |
 //! | P019 | a merge of one flow, a branch to none |
 //! | P021 | branches of one flow that meet again by place, although one may drop, add or hold rows |
+//! | P022 | a stored graph names a part that is not there, or that refuses (found by the registry) |
+//! | P023 | a part is another stage than the stored graph says (found by the registry) |
+//! | P024 | a stored graph names a stage that is not there (found by the registry) |
 //! | P030 | a scheduler on an engine that has its own (found by the engine) |
 //! | P031 | a block of a dataflow network that no stage has (found by the engine) |
 

@@ -55,6 +55,12 @@ mod table {
         assert!(alive.is_empty(), "the oracle does not see {alive:?}");
     }
 
+    /// For whoever switches them on by name.
+    #[test]
+    fn names() {
+        Mutant::ALL.iter().for_each(|m| println!("mutant {m:?}"));
+    }
+
     #[test]
     fn known_faults_are_found_0() {
         part(0);

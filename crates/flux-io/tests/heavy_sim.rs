@@ -19,7 +19,7 @@ const PARTS: u64 = 2;
 const CHUNK: u64 = 250;
 /// Rows of a run.
 const ROWS: Size = Size(20, 300);
-/// Runs in which each kind of fault must take effect.
+/// Seeds of the whole in which each kind of fault must take effect.
 const LEAST: u64 = 1_000;
 /// Tells the other process its seeds.
 const CHILD: &str = "FLUX_IO_SIM_CHILD";
@@ -97,7 +97,7 @@ fn part(which: u64) {
     assert!(all.distinct() * 100 >= all.runs * 99, "{all}");
     assert!(all.items >= 100 * all.runs, "{all}");
     for f in Fault::ALL {
-        assert!(all.seeds_with(*f) >= LEAST, "{} too seldom\n{all}", f.as_str());
+        assert!(all.seeds_with(*f) >= LEAST / PARTS, "{} too seldom\n{all}", f.as_str());
     }
 }
 
@@ -116,7 +116,7 @@ fn gate_1() {
 fn long(from: u64) {
     let stats = run(from, from + 500, Size(10_000, 10_000));
     println!("{stats}");
-    assert!(stats.items >= 9_000 * stats.runs, "{stats}");
+    assert!(stats.items >= 8_500 * stats.runs, "{stats}");
 }
 
 /// Long runs: 10,000 rows each.

@@ -11,7 +11,7 @@ use crate::cli::Run;
 use crate::config::Code;
 use crate::config::{SinkKind, Source};
 use crate::console::{Exit, Failure, Outcome, print, say};
-use crate::job::{Cap, Job, Settings, describe};
+use crate::job::{Cap, Job, LedgerFile, Settings, describe};
 use crate::json::Object;
 use crate::load::{Loaded, load};
 use flux_io::RunError;
@@ -26,7 +26,9 @@ use summary::Summary;
 pub(super) fn run(args: &Run, json: bool) -> Outcome {
     let mut loaded = load(&args.pipeline.file)?;
     args.overrides.apply(&mut loaded.file.run);
-    let settings = Settings { ledger: args.ledger.clone(), ..Settings::default() };
+    let ledger = args.ledger.as_deref().map(LedgerFile::create).transpose();
+    let ledger = ledger.map_err(|e| no_ledger(&loaded, &e))?;
+    let settings = Settings { ledger, ..Settings::default() };
     execute(&loaded, settings, args.quiet, json)
 }
 
@@ -57,6 +59,9 @@ pub(super) fn execute(loaded: &Loaded, mut settings: Settings, quiet: bool, json
         Err(RunError::Failed { failure, report }) => (*report, Some(failed(loaded, &failure)?)),
         Err(e) => return Err(defect(loaded, &e)),
     };
+    if let Some(file) = settings.ledger.filter(|_| failed.is_none() && report.is_success()) {
+        file.publish().map_err(|e| no_ledger(loaded, &e))?;
+    }
     let summary = Summary {
         name: &loaded.file.name,
         report: &report,
@@ -83,6 +88,12 @@ pub(super) fn execute(loaded: &Loaded, mut settings: Settings, quiet: bool, json
             Ok(Exit::Done)
         }
     }
+}
+
+fn no_ledger(loaded: &Loaded, e: &std::io::Error) -> Failure {
+    let fix = "give --ledger another path";
+    let what = "the ledger file cannot be written";
+    Failure::Problems(loaded.problem(Code::NoOutput, 0..0, what, e.to_string(), fix), Exit::Failed)
 }
 
 fn started(loaded: &Loaded, settings: &Settings) -> Object {

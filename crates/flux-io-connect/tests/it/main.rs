@@ -35,5 +35,6 @@ mod reactive;
 #[cfg(feature = "lines")]
 mod registry;
 mod sources;
+mod spoilt;
 #[cfg(feature = "zstd")]
 mod zstd;

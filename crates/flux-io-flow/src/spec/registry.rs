@@ -12,9 +12,11 @@ use flux_io_core::{
     Graph, GraphEdge, IoCx, Operator, PlanFault, Sink, Source, SourceId, StageError, StageKind,
     StageNode,
 };
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::marker::PhantomData;
+use std::rc::Rc;
 
 /// A stage as the code of a part makes it.
 pub struct Part<'env> {
@@ -143,9 +145,9 @@ impl<'env> Registry<'env> {
     /// The pipeline of a stored graph.
     ///
     /// # Errors
-    /// All faults at once: a part that is not there or refuses (P020), one that is another stage
-    /// than the spec says (P021), an edge or dead-letter sink between names that are not there
-    /// (P022). Faults of the graph itself are found by [`Pipeline::plan`].
+    /// All faults at once: a part that is not there or refuses (P022), one that is another stage
+    /// than the spec says (P023), an edge or dead-letter sink between names that are not there
+    /// (P024). Faults of the graph itself are found by [`Pipeline::plan`].
     pub fn pipeline(&self, spec: &GraphSpec) -> Result<Pipeline<'env>, PlanFaults> {
         let mut made = Making { graph: graph_of(spec), bodies: Vec::new(), faults: Vec::new() };
         let mut sources = 0;
@@ -169,7 +171,7 @@ impl<'env> Registry<'env> {
                         "the edge from `{}` to `{}` needs a stage `{name}`, which is not there",
                         e.from, e.to
                     );
-                    made.fault("P022", name, what, "correct the name or add the stage");
+                    made.fault("P024", name, what, "correct the name or add the stage");
                 }
             }
         }
@@ -177,7 +179,7 @@ impl<'env> Registry<'env> {
             let found = names.get(name).copied();
             if found.is_none() {
                 let what = format!("dead letters go to a stage `{name}`, which is not there");
-                made.fault("P022", name, what, "correct the name or add the stage");
+                made.fault("P024", name, what, "correct the name or add the stage");
             }
             found
         });
@@ -185,7 +187,8 @@ impl<'env> Registry<'env> {
         if !faults.is_empty() {
             return Err(PlanFaults(faults));
         }
-        Ok(Pipeline::drafted(Draft { graph, bodies, dead_letters, sources, ..Draft::default() }))
+        let draft = Draft { graph, bodies, dead_letters, sources, ..Draft::default() };
+        Ok(Pipeline::of(&Rc::new(RefCell::new(draft))))
     }
 
     fn stage(&self, spec: &StageSpec, id: SourceId, made: &mut Making<'env>) {
@@ -193,7 +196,7 @@ impl<'env> Registry<'env> {
         let Some(make) = self.parts.get(part) else {
             let there: Vec<_> = self.parts.keys().map(String::as_str).collect();
             let fix = format!("register it, or name one of: {}", there.join(", "));
-            made.fault("P020", &spec.name, format!("there is no part `{part}`"), &fix);
+            made.fault("P022", &spec.name, format!("there is no part `{part}`"), &fix);
             return;
         };
         match make(spec, id) {
@@ -204,7 +207,7 @@ impl<'env> Registry<'env> {
             }
             Err(why) => {
                 let what = format!("the part `{part}` refuses the stage: {why}");
-                made.fault("P020", &spec.name, what, "change what it says is wrong");
+                made.fault("P022", &spec.name, what, "change what it says is wrong");
             }
         }
     }
@@ -257,7 +260,7 @@ fn check(spec: &StageSpec, part: &StageNode, made: &mut Making<'_>) {
         if says != is {
             let what = format!("{of}: the spec says {says}, the part has {is}");
             let fix = "make them agree: change the spec, or register another part";
-            made.fault("P021", &spec.name, what, fix);
+            made.fault("P023", &spec.name, what, fix);
         }
     };
     differs("kind", StageKind::from(spec.kind).as_str().to_owned(), part.kind.as_str().to_owned());

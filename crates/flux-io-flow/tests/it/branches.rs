@@ -1,4 +1,5 @@
 //! Branches and joins in plans: what is refused, in which words, and what is told.
+#![expect(clippy::expect_used, reason = "helpers of tests fail by panicking")]
 
 use crate::kit::{Flow, nothing};
 use flux_io_flow::{

@@ -262,13 +262,13 @@ fn faults_against_the_registry_are_all_found() {
     });
     let faults = parts.pipeline(&spec).expect_err("six faults").to_string();
     let want = r#"7 faults in the plan
-  P020: there is no part `cellar` (at dead); register it, or name one of: dead, double+check, numbers, out
-  P021: operators: the spec says ["map", "filter"], the part has ["map", "try_map"] (at double+check); make them agree: change the spec, or register another part
-  P021: parameters: the spec says {"rows": "7"}, the part has {} (at double+check); make them agree: change the spec, or register another part
-  P020: the part `numbers` refuses the stage: it has no path (at numbers); change what it says is wrong
-  P021: input columns: the spec says ["alloc::vec::Vec<u8>"], the part has ["alloc::vec::Vec<u64>"] (at out); make them agree: change the spec, or register another part
-  P022: the edge from `double+check` to `nowhere` needs a stage `nowhere`, which is not there (at nowhere); correct the name or add the stage
-  P022: dead letters go to a stage `grave`, which is not there (at grave); correct the name or add the stage"#;
+  P022: there is no part `cellar` (at dead); register it, or name one of: dead, double+check, numbers, out
+  P023: operators: the spec says ["map", "filter"], the part has ["map", "try_map"] (at double+check); make them agree: change the spec, or register another part
+  P023: parameters: the spec says {"rows": "7"}, the part has {} (at double+check); make them agree: change the spec, or register another part
+  P022: the part `numbers` refuses the stage: it has no path (at numbers); change what it says is wrong
+  P023: input columns: the spec says ["alloc::vec::Vec<u8>"], the part has ["alloc::vec::Vec<u64>"] (at out); make them agree: change the spec, or register another part
+  P024: the edge from `double+check` to `nowhere` needs a stage `nowhere`, which is not there (at nowhere); correct the name or add the stage
+  P024: dead letters go to a stage `grave`, which is not there (at grave); correct the name or add the stage"#;
     assert_eq!(faults, want);
     let mut two = Registry::new();
     two.flow("double+check", |flow: Flow<Row>, _| {

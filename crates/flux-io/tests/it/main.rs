@@ -9,11 +9,13 @@ mod control;
 mod effects;
 mod extending;
 mod faults;
+mod framing;
 mod graphs;
 mod held;
 mod hybrid;
 mod hybrid_laws;
 mod joining;
+mod models;
 mod parity;
 #[cfg(feature = "futures")]
 mod streams;

@@ -209,10 +209,16 @@ fn plan(swarm: &mut Swarm, size: Size) -> (ExecutionPlan<'static>, Oracle) {
     let mut draws = swarm.draws();
     let shared = swarm.pick(0, 1) == 1;
     let keys = rows / 3 + 1;
-    let left = fragments(&mut draws, rows / 2 + 1, 0..keys, mix);
+    let mut left = fragments(&mut draws, rows / 2 + 1, 0..keys, mix);
     let right = if shared { 0..keys } else { keys..2 * keys };
     let mut right = fragments(&mut draws, rows / 2, right, mix);
     right.iter_mut().for_each(|f| *f = Frag::new(f.key, f.var, f.time, f.id | 1 << 63));
+    if swarm.pick(0, 1) == 1 {
+        // A last row long after all others: its watermark lets everything leave at once.
+        let (key, time) = (2 * keys, i64::from(rows) * 20 + 1_000);
+        left.push(Frag::new(key, 0, time, 1 << 60));
+        right.push(Frag::new(key, 1, time, 1 << 61));
+    }
     let shards = if rules.max_keys.is_some() { 1 } else { swarm.shards };
     let lag = mix.disorder + 12;
     // With repeats and late fragments rows do come behind the watermark.

@@ -79,7 +79,8 @@ fn plan(swarm: &mut Swarm, size: Size) -> (ExecutionPlan<'static>, Oracle) {
         let (mut own, mut out): (Vec<u64>, Vec<u64>) =
             log.rows().into_iter().partition(|x| *x >= OWN);
         own.sort_unstable();
-        if own.windows(2).any(|w| w[0] == w[1]) {
+        let twice = own.windows(2).any(|w| w[0] == w[1]);
+        if twice || own.iter().any(|x| out.contains(&(x - OWN))) {
             return Err("a call that had emitted was made again".to_owned());
         }
         let sorted = out.is_sorted();

@@ -40,6 +40,9 @@ impl Source for Silent {
     type Col = Vec<Frag>;
 
     async fn fill(&mut self, out: &mut Batch<Vec<Frag>>, cx: &IoCx) -> Result<Filled, StageError> {
+        if self.rows.is_empty() && self.last.is_none() {
+            return Ok(Filled::End);
+        }
         if self.rows.is_empty() {
             cx.sleep_until(SILENCE).await;
             out.col.extend(self.last.take());
@@ -61,7 +64,9 @@ fn plan(swarm: &mut Swarm, size: Size) -> (ExecutionPlan<'static>, Oracle) {
     let last = |id: u64| Some(Frag::new(LAST, (id & 1) as u8, 1 << 40, id << 50));
     let log = Log::<Outcome<u32, Ids>>::default();
     let pipeline = Pipeline::new();
-    let busy = swarm.source("busy", Silent { rows: sent, last: last(2) });
+    // One that has ended holds nothing either; one that has said nothing must not be alone.
+    let end = if first.is_some() { None } else { last(2) };
+    let busy = swarm.source("busy", Silent { rows: sent, last: end });
     let silent = Silent { rows: first.into_iter().collect(), last: last(3) };
     let silent = swarm.source("silent", silent);
     let timed = |name: &str, f: Flow<'static, Vec<Frag>, Raw>| {

@@ -30,6 +30,9 @@ pub(crate) struct Scenario {
 #[derive(Clone, Copy)]
 pub(crate) struct Size(pub(crate) u32, pub(crate) u32);
 
+/// Rows from which on a run is a long one.
+const LONG: u32 = 10_000;
+
 /// Every pipeline.
 pub(crate) const ALL: [Scenario; 7] = [
     assembled::SCENARIO,
@@ -74,8 +77,15 @@ impl Scenario {
         shrink: usize,
     ) -> Result<SimStats, Box<Failure>> {
         let make = self.make;
+        let mut faults = (self.faults)();
+        if size.0 >= LONG {
+            // Long runs are to be read to their end.
+            for f in [Fault::Drain, Fault::Abort, Fault::FailFill, Fault::FailWrite] {
+                faults = faults.without(f);
+            }
+        }
         simulate(move |s| make(s, size))
-            .faults((self.faults)())
+            .faults(faults)
             .from(from)
             .seeds(seeds)
             .shrink_runs(shrink)
