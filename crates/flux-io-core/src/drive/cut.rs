@@ -34,6 +34,19 @@ fn names(stage: &StageNode) -> impl Iterator<Item = String> {
     std::iter::once(&stage.name).chain(stage.operators.iter().map(|o| &o.name)).cloned()
 }
 
+/// Instances that are dealt rows in order by other instances are as many as those: dealt out twice,
+/// an order could not be restored. Stages are described from the sources on.
+fn in_step(graph: &Graph, mut instances: Vec<u32>) -> Vec<u32> {
+    for e in &graph.edges {
+        let dealt = e.channel.route == Route::RoundRobin
+            && e.channel.ordering != ChannelOrdering::Unordered;
+        if dealt && instances[e.from.0] > 1 && instances[e.to.0] > 1 {
+            instances[e.to.0] = instances[e.from.0];
+        }
+    }
+    instances
+}
+
 /// The queues of an edge that was not chained away.
 struct Queues {
     route: Route,
@@ -66,7 +79,7 @@ impl<'env> Cutter<'env> {
         let hash_seed = o
             .hash_seed
             .unwrap_or_else(|| u64::from(host.choose(ChoiceKind::HashSeed, u32::MAX)) ^ o.seed);
-        let instances = bodies
+        let instances: Vec<u32> = bodies
             .iter()
             .zip(&graph.nodes)
             .map(|(b, n)| match b {
@@ -74,6 +87,7 @@ impl<'env> Cutter<'env> {
                 _ => 1,
             })
             .collect();
+        let instances = in_step(&graph, instances);
         let n = graph.nodes.len();
         let mut cutter = Self {
             run: Arc::new(Shared::new(host, o, max_rows)),
@@ -114,6 +128,9 @@ impl<'env> Cutter<'env> {
         let (a, b) = (self.instances[e.from.0], self.instances[e.to.0]);
         match e.channel.route {
             Route::Hash => Route::Hash,
+            Route::RoundRobin if a == b && e.channel.ordering != ChannelOrdering::Unordered => {
+                Route::Forward
+            }
             Route::Forward if a == b || b == 1 => Route::Forward,
             _ if b == 1 => Route::Forward,
             _ => Route::RoundRobin,
