@@ -1,8 +1,9 @@
 //! A door that one lane opens for the other.
 
+use crate::sync::{Mutex, MutexGuard, PoisonError};
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 #[derive(Default)]

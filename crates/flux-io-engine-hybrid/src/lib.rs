@@ -14,6 +14,7 @@ mod assign;
 mod costs;
 mod fallback;
 mod latch;
+mod sync;
 
 pub use assign::{Assigned, Assignment, Why};
 pub use costs::{Cost, Costs};
@@ -27,7 +28,7 @@ use flux_io_core::{
 use latch::Latch;
 use std::fmt;
 use std::sync::Arc;
-use std::thread::Builder;
+use sync::{Builder, scope};
 
 /// Runs plans on two executors at once.
 #[derive(Clone)]
@@ -173,7 +174,7 @@ impl Lanes {
             StageError::new(ErrorClass::Catastrophic, ErrorKind::Io, what).because(e)
         };
         let latch = Latch::new();
-        std::thread::scope(|s| {
+        scope(|s| {
             let lane = |name: &str| Builder::new().name(format!("flux-io-{name}"));
             let mut threads = Vec::new();
             if let Some((_, second)) = self.other {
