@@ -126,6 +126,7 @@ pages! {
     a_feed_is_deduplicated: "cookbook/dedupe.md",
     sessions_end_by_inactivity: "cookbook/sessions.md",
     bad_records_are_routed: "cookbook/bad-records.md",
+    a_csv_file_is_cleaned: "cookbook/etl.md",
     the_first_pipeline_is_broken_and_mended: "guide/first-pipeline.md",
 }
 
