@@ -5,7 +5,7 @@
 //! token. Batches hold up to 500 tokens, or what came within 50 ms. The store is a double: it takes
 //! what a client of a real one would send, batch by batch.
 //!
-//! `cargo run --release --example tokens`, or `... -- FOLDER`
+//! `cargo run --release -p flux-io --example tokens`, or `... -- FOLDER`
 //!
 //! Rows 35, 304.
 
@@ -59,8 +59,14 @@ impl Sink for Store {
 }
 
 const DOCUMENTS: [(&str, &str); 2] = [
-    ("rivers.json", "{\"text\":\"the river carries sand, the rivers carry boats, a riverbed keeps both\"}\n"),
-    ("boats.json", "{\"text\":\"boats and boatmen wait for rain; rainfall lifts every boat\"}\nno json\n"),
+    (
+        "rivers.json",
+        "{\"text\":\"the river carries sand, the rivers carry boats, a riverbed keeps both\"}\n",
+    ),
+    (
+        "boats.json",
+        "{\"text\":\"boats and boatmen wait for rain; rainfall lifts every boat\"}\nno json\n",
+    ),
 ];
 
 /// The folder to read: the argument, or one of our own.
