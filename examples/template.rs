@@ -32,7 +32,13 @@ const TEMPLATE: [&str; 4] = ["id", "name", "riskClass", "limit"];
 /// Writes the page; what is missing stays as its name in braces.
 fn expand(page: &Page) -> String {
     let of = |name: &str| page.get(name).map_or_else(|| format!("{{{name}}}"), |v| (*v).to_owned());
-    format!("customer {}: {} (risk {}, limit {})", of("id"), of("name"), of("riskClass"), of("limit"))
+    format!(
+        "customer {}: {} (risk {}, limit {})",
+        of("id"),
+        of("name"),
+        of("riskClass"),
+        of("limit")
+    )
 }
 
 /// A graph store: nodes by key, each with its text and whether it is whole.

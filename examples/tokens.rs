@@ -59,8 +59,14 @@ impl Sink for Store {
 }
 
 const DOCUMENTS: [(&str, &str); 2] = [
-    ("rivers.json", "{\"text\":\"the river carries sand, the rivers carry boats, a riverbed keeps both\"}\n"),
-    ("boats.json", "{\"text\":\"boats and boatmen wait for rain; rainfall lifts every boat\"}\nno json\n"),
+    (
+        "rivers.json",
+        "{\"text\":\"the river carries sand, the rivers carry boats, a riverbed keeps both\"}\n",
+    ),
+    (
+        "boats.json",
+        "{\"text\":\"boats and boatmen wait for rain; rainfall lifts every boat\"}\nno json\n",
+    ),
 ];
 
 /// The folder to read: the argument, or one of our own.
@@ -88,7 +94,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         .key_by("cluster", |token: &String| token.chars().take(4).collect::<String>())
         .accumulate("tokens", |policy| {
             policy
-                .require(flux_io::accumulate::Require::count(u32::MAX))
+                .require(Require::count(u32::MAX))
                 .identity(Identity::Each)
                 .on_complete(After::Remove)
                 .merge(|cluster: &mut Cluster, token: &mut String| {
