@@ -13,3 +13,4 @@ mod hybrid;
 mod hybrid_laws;
 mod joining;
 mod parity;
+mod watching;
