@@ -94,7 +94,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         .key_by("cluster", |token: &String| token.chars().take(4).collect::<String>())
         .accumulate("tokens", |policy| {
             policy
-                .require(flux_io::accumulate::Require::count(u32::MAX))
+                .require(Require::count(u32::MAX))
                 .identity(Identity::Each)
                 .on_complete(After::Remove)
                 .merge(|cluster: &mut Cluster, token: &mut String| {

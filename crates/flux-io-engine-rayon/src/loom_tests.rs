@@ -66,7 +66,7 @@ fn a_wake_is_never_lost() {
     });
 }
 
-/// Row 207. Two wakers at once: the task is polled behind both, and stands in the queue at most once.
+/// Two wakers at once: the task is polled behind both, and stands in the queue at most once.
 ///
 /// Caught: a wake that queues a queued task again (it is then polled by two workers).
 #[test]
@@ -86,7 +86,7 @@ fn two_wakes_queue_a_task_once() {
     });
 }
 
-/// Row 207. Three workers share a task, and all go home when it is done.
+/// Three workers share a task, and all go home when it is done.
 ///
 /// Caught: `one_done` that wakes one sleeper, or none.
 #[test]

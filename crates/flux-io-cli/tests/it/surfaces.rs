@@ -38,7 +38,11 @@ fn scans() -> Vec<(u64, &'static str, u64, i64)> {
         for (i, kind) in ["shipped", "header", "paid"].into_iter().enumerate() {
             let i = i as u64;
             let cents = (order + i) % 11 * 10;
-            let late = if order % 9 == i { 300 } else { 0 };
+            let late = match order {
+                o if o % 9 == i => 300,
+                o if o % 10 == i => 90,
+                _ => 0,
+            };
             scans.push((order, kind, cents, start + i as i64 * 5 + late));
             if order % 4 == i {
                 scans.push((order, kind, cents, start + i as i64 * 5 + 1));

@@ -142,19 +142,3 @@ fn a_full_edge_does_as_it_is_told_and_counts() {
         assert_eq!(stats.dropped == 0, when_full == WhenFull::Block, "{when_full:?} {stats:?}");
     }
 }
-
-/// Row 199. On every engine a run whose tasks wait for each other is found stuck, with the cycle, and
-/// so is one whose timers fire without anything moving.
-#[test]
-fn deadlock_and_livelock_are_found() {
-    use flux_io_testkit::conformance::engine::watchdog;
-    let engines: [&dyn flux_io::core::Engine; 3] = [
-        &flux_io_engine_sync::SyncEngine::new(),
-        &flux_io_engine_tokio::TokioEngine,
-        &flux_io_engine_rayon::RayonEngine,
-    ];
-    for engine in engines {
-        watchdog::a_deadlock_is_named_with_its_cycle(engine);
-        watchdog::a_livelock_is_found(engine);
-    }
-}

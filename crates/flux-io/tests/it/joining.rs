@@ -7,8 +7,7 @@ use flux_io::prelude::{ErrorRecord, sink, source};
 use flux_io_testkit::doubles::Shelf;
 use std::time::Duration;
 
-/// Row 207. A merge takes from whichever input has rows, and gives every row of every input once,
-/// each input in its order.
+/// A merge gives every row of every input once, each input in its order.
 #[test]
 fn a_merge_keeps_the_order_of_each_input() {
     everywhere(

@@ -19,3 +19,4 @@ mod models;
 mod parity;
 #[cfg(feature = "futures")]
 mod streams;
+mod watching;
