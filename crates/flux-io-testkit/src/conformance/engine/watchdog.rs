@@ -15,7 +15,8 @@ use flux_io_core::{
 use std::sync::Arc;
 use std::time::Duration;
 
-const EVERY: Duration = Duration::from_millis(2);
+/// Longer than a thread of a busy machine waits for its turn.
+const EVERY: Duration = Duration::from_millis(25);
 const INTERVALS: u32 = 3;
 
 fn watched(options: RunOptions, then: OnStuck) -> RunOptions {
