@@ -33,6 +33,12 @@ const READERS: &[Readers] = &[
         sites: &[],
         faults: &["JsonFault", "CsvFault"],
     },
+    Readers {
+        package: "flux-io-cli",
+        sources: &["config"],
+        sites: &["log.add(", "self.add("],
+        faults: &[],
+    },
 ];
 
 /// One check that can be taken away.

@@ -2,7 +2,10 @@
 //! them all, and ends with a table and one line of counts.
 
 use crate::report::{self, Line, Outcome, Verdict};
-use crate::{alone, deny, doc, doors, examples, fmt, layers, lint, package, rows, schedules, test};
+use crate::{
+    alone, deny, doc, doors, examples, fmt, layers, lint, mutants, package, rows, schedules, specs,
+    test,
+};
 
 /// One check, run without arguments.
 type Check = fn() -> Outcome;
@@ -18,6 +21,9 @@ const STEPS: &[(&str, Check)] = &[
     ("test", test::default),
     ("heavy", test::heavy),
     ("loom", schedules::loom),
+    ("shuttle", schedules::shuttle),
+    ("specs", specs::run),
+    ("mutants", mutants::run),
     ("doc-tests", test::doc_tests),
     ("doc", doc::run),
     ("examples", examples::run),

@@ -15,13 +15,16 @@ cargo xtask <command>
   lint                      clippy over every target and feature
   alone                     every library by itself: no features, default, each feature
   test                      tests, then heavy* tests optimised, then doc-tests
+  mutants                   known faults of the protocol against the simulator: each must be found
   doc                       documentation with warnings refused
   examples                  every example on its small input
   package                   what each crate would ship
   deny                      licences, bans and sources
   checks [--all] [--seed N] takes ten checks of inputs away, one by one: a fixture must notice
+  fuzz [--seconds N]        the readers under cargo-fuzz, seeded with the fixtures, N seconds each
   loom                      hand-synchronised pieces under every schedule
   shuttle                   the rayon engine and whole pipelines under many schedules
+  specs                     the models in specs/, with tla when it is installed
   bench [args]              measurements, in the bench/ workspace
   nightly                   ci, then the long runs
   help                      this text

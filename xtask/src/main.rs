@@ -13,16 +13,19 @@ mod doc;
 mod doors;
 mod examples;
 mod fmt;
+mod fuzz;
 mod help;
 mod layers;
 mod lint;
 mod metadata;
+mod mutants;
 mod nightly;
 mod package;
 mod process;
 mod report;
 mod rows;
 mod schedules;
+mod specs;
 mod test;
 
 use std::process::ExitCode;
@@ -30,6 +33,9 @@ use std::process::ExitCode;
 use report::{Outcome, Verdict};
 
 fn main() -> ExitCode {
+    if let Some(code) = mutants::as_compiler() {
+        return code;
+    }
     let args: Vec<String> = std::env::args().skip(1).collect();
     let (command, rest) = match args.split_first() {
         Some((command, rest)) => (command.as_str(), rest),
@@ -52,7 +58,7 @@ fn main() -> ExitCode {
 
 /// Runs one command with what stands after it on the command line.
 fn dispatch(command: &str, args: &[String]) -> Outcome {
-    let takes_args = matches!(command, "ci" | "rows" | "bench" | "checks");
+    let takes_args = matches!(command, "ci" | "rows" | "bench" | "checks" | "fuzz");
     if !takes_args && !args.is_empty() {
         return Err(format!("`{command}` takes no arguments, got `{}`", args.join(" ")));
     }
@@ -67,11 +73,14 @@ fn dispatch(command: &str, args: &[String]) -> Outcome {
         "test" => test::all(),
         "doc" => doc::run(),
         "examples" => examples::run(),
+        "mutants" => mutants::run(),
         "package" => package::run(),
         "deny" => deny::run(),
         "loom" => schedules::loom(),
         "shuttle" => schedules::shuttle(),
+        "specs" => specs::run(),
         "bench" => bench::run(args),
+        "fuzz" => fuzz::run(args),
         "checks" => checks::run(args),
         "nightly" => nightly::run(),
         "help" | "-h" | "--help" => help::run(),

@@ -34,6 +34,12 @@ pub(crate) enum Command {
     Plan(Plan),
     /// Draw a pipeline file
     Graph(Graph),
+    /// Run the fixtures of a pipeline file; no file is read or written
+    Test(PipelineFile),
+    /// Write a pipeline file to start from
+    New(New),
+    /// Look at dead letters, or read them again
+    Dlq(Dlq),
     /// Print the JSON Schema of pipeline files
     Schema,
     /// Print completions for a shell
@@ -85,7 +91,8 @@ pub(crate) struct Run {
     pub(crate) pipeline: PipelineFile,
     #[command(flatten)]
     pub(crate) overrides: Overrides,
-    /// Write what became of every key to this file, one JSON object a line
+    /// Write what became of every key to this file, one JSON object a line; keys that a policy
+    /// drops without a result are only counted in the summary
     #[arg(long, value_name = "FILE")]
     pub(crate) ledger: Option<PathBuf>,
     /// Say nothing but errors
@@ -117,6 +124,66 @@ pub(crate) struct Graph {
 pub(crate) enum Drawing {
     /// Mermaid, for documents
     Mermaid,
+    /// Graphviz
+    Dot,
+    /// Characters, for terminals
+    Ascii,
+}
+
+/// Arguments of `new`.
+#[derive(Args, Debug)]
+pub(crate) struct New {
+    /// The file to write; it must not be there yet
+    #[arg(value_name = "FILE", default_value = "pipeline.toml")]
+    pub(crate) file: PathBuf,
+}
+
+/// Arguments of `dlq`.
+#[derive(Args, Debug)]
+pub(crate) struct Dlq {
+    #[command(subcommand)]
+    pub(crate) command: DlqCommand,
+}
+
+/// What to do with dead letters.
+#[derive(Debug, Subcommand)]
+pub(crate) enum DlqCommand {
+    /// List dead letters by reason and stage, with the places of the first
+    Ls(Letters),
+    /// Read the originals of dead letters again, with a pipeline file
+    Retry(Retry),
+}
+
+/// A file of dead letters.
+#[derive(Args, Debug)]
+pub(crate) struct Letters {
+    /// Dead letters as a run wrote them, one JSON object a line
+    #[arg(value_name = "LETTERS")]
+    pub(crate) letters: PathBuf,
+}
+
+/// Arguments of `dlq retry`.
+#[derive(Args, Debug)]
+#[command(after_help = "Each original is read by the source it came from, as a JSON object on a \
+                        line, and goes through the stages again. What fails again is a dead letter \
+                        again, in the sink for dead letters. The file of letters is not changed; \
+                        those that cannot be read again are counted and stay in it alone.")]
+pub(crate) struct Retry {
+    #[command(flatten)]
+    pub(crate) letters: Letters,
+    #[command(flatten)]
+    pub(crate) pipeline: PipelineFile,
+    /// Write outputs into this directory, under the names of the pipeline file
+    #[arg(long, value_name = "DIR", required_unless_present = "replace")]
+    pub(crate) out: Option<PathBuf>,
+    /// Write outputs where the pipeline file says, over what is there
+    #[arg(long, conflicts_with = "out")]
+    pub(crate) replace: bool,
+    #[command(flatten)]
+    pub(crate) overrides: Overrides,
+    /// Say nothing but errors
+    #[arg(long, short, conflicts_with = "json")]
+    pub(crate) quiet: bool,
 }
 
 /// Arguments of `completions`.

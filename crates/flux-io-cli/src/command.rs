@@ -2,10 +2,13 @@
 
 mod check;
 mod completions;
+mod dlq;
 mod graph;
+mod new;
 mod plan;
 mod run;
 mod schema;
+mod test;
 
 use crate::cli::{Cli, Command, Overrides};
 use crate::config::{self, Engine};
@@ -35,6 +38,9 @@ fn dispatch(cli: Cli) -> Outcome {
         Command::Check(args) => check::check(&args, json),
         Command::Plan(args) => plan::plan(&args),
         Command::Graph(args) => graph::graph(&args),
+        Command::Test(args) => test::test(&args, json),
+        Command::New(args) => new::new(&args),
+        Command::Dlq(args) => dlq::dlq(&args, json),
         Command::Schema => schema::schema(),
         Command::Completions(args) => completions::completions(&args),
     }

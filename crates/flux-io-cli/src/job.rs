@@ -5,11 +5,14 @@
 //! nothing outside.
 
 mod cap;
+mod csv;
 mod dead;
 mod deliver;
+mod fates;
 mod fragment;
 mod held;
 mod judged;
+mod kept;
 mod merge;
 mod policy;
 mod read;
@@ -21,6 +24,8 @@ mod sources;
 mod tally;
 
 pub(crate) use cap::Cap;
+pub use fates::LedgerFile;
+pub use kept::Kept;
 pub(crate) use render::json_text;
 pub(crate) use sources::is_pattern;
 pub use tally::Tally;
@@ -28,7 +33,7 @@ pub(crate) use tally::TallyPlace;
 
 use crate::config::{Accumulate, Pipeline as File, Takes};
 use deliver::Deliver;
-use flux_io::accumulate::AccumulateExt;
+use flux_io::accumulate::{AccumulateExt, Policy};
 use flux_io::core::{
     Body, Budget, ByteColumn, ChannelDescriptor, ChannelOrdering, Column, ColumnType,
     ExecutionPlan, StageKind, StageNode, Timestamp,
@@ -38,7 +43,7 @@ use fragment::{FragmentKey, Fragments};
 use held::Assemble;
 use render::{Plain, Render, Results};
 use shape::Shape;
-use std::path::PathBuf;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
@@ -48,7 +53,11 @@ pub struct Settings {
     /// Instances of the accumulator.
     pub workers: u32,
     /// The ledger file.
-    pub ledger: Option<PathBuf>,
+    pub ledger: Option<LedgerFile>,
+    /// What the sources read in place of their own inputs, by name; one without bytes reads nothing.
+    pub inputs: Option<BTreeMap<String, Vec<u8>>>,
+    /// Where results go in place of the sinks.
+    pub kept: Option<Kept>,
 }
 
 /// A described job.
@@ -60,6 +69,8 @@ pub struct Job {
     pub(crate) tally: TallyPlace,
     /// The sources, in the order of the file.
     pub(crate) sources: Vec<Reading>,
+    /// What is lawful and should be known.
+    pub(crate) notes: Vec<String>,
     /// Name of the accumulator.
     pub(crate) accumulator: Option<String>,
 }
@@ -101,12 +112,13 @@ pub fn describe(file: &File, settings: &Settings) -> Result<Job, DescribeError> 
     for source in &file.sources {
         let name = source.name.value.clone();
         let reading = Reading { name, skipped: Arc::default() };
-        let flow = sources::records(&pipeline, file, source, &shape, &reading);
+        let flow = sources::records(&pipeline, file, settings, source, &shape, &reading);
         flows.push(timed(flow.map_err(DescribeError::Part)?, file, &reading.name));
         sources.push(reading);
     }
     let flow = merged(&pipeline, flows)?;
     let tally = TallyPlace::default();
+    let notes = policy.as_ref().map(Policy::warnings).unwrap_or_default();
     match (&file.accumulate, policy) {
         (Some(a), Some(policy)) => {
             let keyed = flow.key_by_with(&format!("{}.key", a.name), FragmentKey);
@@ -118,7 +130,7 @@ pub fn describe(file: &File, settings: &Settings) -> Result<Job, DescribeError> 
     }
     let pipeline = sinks::dead_letters(pipeline, file, settings);
     let accumulator = file.accumulate.as_ref().map(|a: &Accumulate| a.name.clone());
-    Ok(Job { plan: pipeline.plan()?, tally, sources, accumulator })
+    Ok(Job { plan: pipeline.plan()?, tally, sources, notes, accumulator })
 }
 
 type Records = Flow<'static, Fragments, Raw>;
@@ -173,7 +185,8 @@ fn deliver<R: Render>(
     }
     let ins = vec![ColumnType::of::<R::Col>()];
     let outs = vec![ColumnType::of::<ByteColumn>(); sinks.len()];
-    let mut node = StageNode::new("deliver", StageKind::Branch, ins, outs);
+    let kind = if outs.len() > 1 { StageKind::Branch } else { StageKind::Transform };
+    let mut node = StageNode::new("deliver", kind, ins, outs);
     for route in &ports.routes {
         node.params.insert(format!("route {}", route.name), route.port.to_string());
     }

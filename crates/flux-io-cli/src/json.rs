@@ -31,6 +31,24 @@ impl Object {
         self
     }
 
+    /// A list of texts.
+    pub(crate) fn texts<'a>(
+        mut self,
+        name: &str,
+        values: impl IntoIterator<Item = &'a str>,
+    ) -> Self {
+        self.name(name);
+        self.0.push(b'[');
+        for (n, value) in values.into_iter().enumerate() {
+            if n > 0 {
+                self.0.push(b',');
+            }
+            json_text(value.as_bytes(), &mut self.0);
+        }
+        self.0.push(b']');
+        self
+    }
+
     /// A number or boolean.
     pub(crate) fn plain(mut self, name: &str, value: impl Display) -> Self {
         self.name(name);

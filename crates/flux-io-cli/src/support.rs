@@ -55,9 +55,10 @@ fn numbered(a: &Accumulate, stage: &Stage, found: &mut Vec<Problem>) {
 
 fn sink(file: &Pipeline, s: &Sink, found: &mut Vec<Problem>) {
     let name = &s.name.value;
-    if s.format == OutFormat::Csv {
-        let what = format!("sink `{name}` is csv");
-        add(found, &s.name.at, what, "this program writes ndjson", "write format = \"ndjson\"");
+    if s.format == OutFormat::Csv && s.takes.contains(&Takes::DeadLetters) {
+        let what = format!("sink `{name}` takes dead letters as csv");
+        let why = "an original is any bytes, and dead letters are read back as ndjson";
+        add(found, &s.name.at, what, why, "write format = \"ndjson\"");
     }
     let routed = file.routes.iter().any(|r| r.to.value == s.name.value);
     let mixed = s.takes.contains(&Takes::DeadLetters) && (s.takes.len() > 1 || routed);

@@ -14,15 +14,23 @@
 //! - A receiver that goes away makes every `send` return the item.
 //! - Items of one sender arrive in its order.
 
+#[cfg(feature = "futures")]
+mod feed;
 #[cfg(all(test, flux_io_loom))]
 mod loom_tests;
 mod receive;
+#[cfg(feature = "futures")]
+mod run;
 mod send;
 mod sink;
 mod source;
 mod state;
 
+#[cfg(feature = "futures")]
+pub use feed::SenderSink;
 pub use receive::Receiver;
+#[cfg(feature = "futures")]
+pub use run::{RunStream, StreamError, run_stream};
 pub use send::{Closed, Send, Sender, TrySendError};
 pub use sink::ChannelSink;
 pub use source::ChannelSource;

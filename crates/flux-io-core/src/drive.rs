@@ -211,10 +211,14 @@ struct Shared {
     max_rows: usize,
     measure: bool,
     watched: Option<Arc<watch::Watched>>,
+    hash_seed: u64,
 }
 
+/// Under which name a checkpoint keeps the seed of the key hashes, which say who owns a key.
+const ROUTING: &str = "(routing)";
+
 impl Shared {
-    fn new(host: &Arc<dyn Host>, options: &RunOptions, max_rows: usize) -> Self {
+    fn new(host: &Arc<dyn Host>, options: &RunOptions, max_rows: usize, hash_seed: u64) -> Self {
         let store = options.snapshots.as_ref().filter(|_| options.restore);
         let restored = store.and_then(|s| s.newest()).unwrap_or_default();
         options.handle.epochs_behind(restored);
@@ -229,6 +233,7 @@ impl Shared {
             max_rows,
             measure: options.measure,
             watched: options.watchdog.map(|w| Arc::new(watch::Watched::new(w))),
+            hash_seed,
         }
     }
 
@@ -241,7 +246,9 @@ impl Shared {
                     return;
                 }
             }
-            if store.complete(epoch).is_err() {
+            let seed = self.hash_seed.to_le_bytes().to_vec();
+            let kept = store.put(epoch, ROUTING, 0, seed).and_then(|()| store.complete(epoch));
+            if kept.is_err() {
                 return;
             }
         }

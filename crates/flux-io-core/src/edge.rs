@@ -425,7 +425,8 @@ impl Edge {
     pub(crate) fn control(&self, c: Control) {
         let mut g = lock(&self.0);
         g.queue.control(c);
-        let w = g.receiver.take();
+        let quiet = mutant!(LostWakeUp) && c != Control::End;
+        let w = if quiet { None } else { g.receiver.take() };
         drop(g);
         wake(w);
     }
@@ -455,9 +456,6 @@ impl Edge {
     /// Wakes a sender that found no room, if there is room. The receiver calls it before it waits
     /// for something else: it will not take enough to reach the usual mark.
     pub(crate) fn nudge(&self) {
-        if mutant!(LostWakeUp) {
-            return;
-        }
         let mut g = lock(&self.0);
         let w = if g.queue.depth() < g.queue.capacity() { g.sender.take() } else { None };
         drop(g);

@@ -51,7 +51,7 @@ mod faults {
     }
 
     mutants! {
-        /// a sender that found an edge full is not woken when its receiver leaves the edge alone
+        /// nobody wakes the receiver of a control
         LostWakeUp,
         /// the credit of a batch that carries a watermark is never given back
         CreditLeak,

@@ -27,8 +27,7 @@ use flux_io_core::{
 };
 use latch::Latch;
 use std::fmt;
-use std::sync::Arc;
-use sync::{Builder, scope};
+use sync::{Arc, Builder, scope};
 
 /// Runs plans on two executors at once.
 #[derive(Clone)]

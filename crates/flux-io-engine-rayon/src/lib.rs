@@ -13,6 +13,8 @@ mod host;
 #[cfg(all(test, flux_io_loom))]
 mod loom_tests;
 mod ready;
+#[cfg(all(test, flux_io_shuttle))]
+mod shuttle_tests;
 mod sync;
 mod timers;
 

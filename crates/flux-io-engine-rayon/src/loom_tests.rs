@@ -86,17 +86,20 @@ fn two_wakes_queue_a_task_once() {
     });
 }
 
-/// Two workers share two tasks, and both go home when the last one is done.
+/// Three workers share a task, and all go home when it is done.
 ///
 /// Caught: `one_done` that wakes one sleeper, or none.
 #[test]
 fn every_worker_goes_home() {
     loom::model(|| {
-        let (ready, cells) = cells(2);
-        let (theirs, queue) = (Arc::clone(&cells), Arc::clone(&ready));
-        let worker = thread::spawn(move || work(&queue, &theirs, 0));
+        let (ready, cells) = cells(1);
+        let start = || {
+            let (queue, cells) = (Arc::clone(&ready), Arc::clone(&cells));
+            thread::spawn(move || work(&queue, &cells, 0))
+        };
+        let others = [start(), start()];
         work(&ready, &cells, 0);
-        worker.join().unwrap();
+        others.into_iter().for_each(|w| w.join().unwrap());
     });
 }
 
@@ -130,25 +133,45 @@ fn a_new_timer_is_reckoned_with() {
     });
 }
 
-/// Blocking jobs run in order and once, and the thread ends behind the last.
+/// Blocking jobs run in order and once, without waiting for another one to come.
 ///
-/// Caught: `run` or `drop` that wakes nobody; a thread that ends when it is told to instead of when
-/// it has nothing left.
+/// Caught: `run` that wakes nobody.
 #[test]
 fn blocking_jobs_run_in_order_and_once() {
     loom::model(|| {
         let (ran, done) = (Arc::new(Mutex::new(Vec::new())), Arc::new(Notify::new()));
         let io = IoThread::start();
-        let (first, second, over) = (Arc::clone(&ran), Arc::clone(&ran), Arc::clone(&done));
-        io.run(Box::new(move || lock(&first).push(1)));
-        io.run(Box::new(move || {
-            lock(&second).push(2);
-            over.notify();
-        }));
+        jobs(&io, &ran, &done);
+        while lock(&ran).len() < 2 {
+            done.wait();
+        }
+        drop(io);
+        assert_eq!(*lock(&ran), [1, 2]);
+    });
+}
+
+/// The thread ends when it is told to, behind the jobs it was given.
+///
+/// Caught: `drop` that wakes nobody; a thread that ends at once when it is told to.
+#[test]
+fn the_blocking_thread_ends_behind_its_jobs() {
+    loom::model(|| {
+        let (ran, done) = (Arc::new(Mutex::new(Vec::new())), Arc::new(Notify::new()));
+        let io = IoThread::start();
+        jobs(&io, &ran, &done);
         drop(io);
         while lock(&ran).len() < 2 {
             done.wait();
         }
-        assert_eq!(*lock(&ran), [1, 2]);
     });
+}
+
+/// Two jobs; the second says when it is over.
+fn jobs(io: &IoThread, ran: &Arc<Mutex<Vec<u32>>>, done: &Arc<Notify>) {
+    let (first, second, over) = (Arc::clone(ran), Arc::clone(ran), Arc::clone(done));
+    io.run(Box::new(move || lock(&first).push(1)));
+    io.run(Box::new(move || {
+        lock(&second).push(2);
+        over.notify();
+    }));
 }

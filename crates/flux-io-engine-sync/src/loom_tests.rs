@@ -10,7 +10,8 @@ use std::task::Waker;
 /// A wake that comes between the look at the flag and the park is not lost, and what was published
 /// before it is seen behind it. Row 279.
 ///
-/// Caught: a wake that unparks before it sets the flag; a flag set relaxed.
+/// Caught: a wake that unparks before it sets the flag. Not caught: a flag set relaxed, since loom
+/// takes the store and the unpark as one step.
 #[test]
 fn a_wake_before_the_park_is_not_lost() {
     loom::model(|| {

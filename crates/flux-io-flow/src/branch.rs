@@ -1,16 +1,23 @@
-//! Words with one input and several outputs: `split`, `route`, `broadcast`.
+//! Words with one input and several outputs: `split`, `route`, `broadcast`, `errors`.
 
 mod broadcast;
+mod errors;
 mod route;
 
 pub use broadcast::SharedRows;
 pub use route::Unrouted;
 
-use crate::draft::{Place, Shared};
+use crate::draft::{Draft, Place, Shared};
 use crate::flow::{Chain, Flow, insert};
 use crate::kernel::Raw;
+use crate::stages::Discard;
+use crate::sync::Arc;
 use broadcast::Broadcast;
-use flux_io_core::{Body, Column, ColumnType, Node, Operator, Route, StageKind, StageNode};
+use errors::Diverted;
+use flux_io_core::{
+    Body, Column, ColumnType, ErrorRecord, GiveUp, Node, OnError, Operator, Route, StageKind,
+    StageNode,
+};
 use route::RouteRows;
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -161,10 +168,88 @@ impl<'env, C: Column, K: Chain<C> + 'env> Flow<'env, C, K> {
     where
         K::Col: Sync,
     {
-        let (draft, stage) = self.branch_into(
+        let (draft, stage) = self.broadcasts(name, n);
+        outputs(&draft, stage, n)
+    }
+
+    /// [`Flow::broadcast`] to two.
+    pub(crate) fn broadcast_two(
+        self,
+        name: &str,
+    ) -> (Flow<'env, SharedRows<K::Col>, Raw>, Flow<'env, SharedRows<K::Col>, Raw>)
+    where
+        K::Col: Sync,
+    {
+        let (draft, stage) = self.broadcasts(name, 2);
+        let flow = |port| Flow::behind(Rc::clone(&draft), (stage, port));
+        (flow(0), flow(1))
+    }
+
+    fn broadcasts(self, name: &str, n: usize) -> (Shared<'env>, usize)
+    where
+        K::Col: Sync,
+    {
+        self.branch_into(
             |c| branch(name, "broadcast", c, ColumnType::of::<SharedRows<K::Col>>(), n),
             |_| Broadcast::<K::Col>::default(),
-        );
-        outputs(&draft, stage, n)
+        )
+    }
+
+    /// The rows, and what fails in the open segment or the stage before as a flow of its own,
+    /// beside the sink of dead letters: an error route. Where a policy says that the run fails, rows
+    /// become [`ErrorRecord`]s of this flow instead, after their attempts; rows that a policy skips
+    /// stay skipped. Errors of the stage itself, not of a row, still go the way of its policy.
+    ///
+    /// The error flow has the watermarks of the stage's input, and its records have times behind
+    /// them.
+    pub fn errors(mut self) -> (Flow<'env, K::Col, Raw>, Flow<'env, Vec<ErrorRecord>, Raw>) {
+        self.ops.iter_mut().for_each(|op| op.on_error = diverted(op.on_error));
+        let flow = self.close();
+        let (draft, stage) = (Rc::clone(&flow.draft), flow.at.0);
+        let port = divert(&mut draft.borrow_mut(), stage);
+        (flow, Flow::behind(draft, (stage, port)))
+    }
+}
+
+/// Gives a stage a port for its errors; gives the port.
+fn divert(d: &mut Draft<'_>, stage: usize) -> usize {
+    let Some(node) = d.graph.nodes.get_mut(stage) else { return 0 };
+    if node.operators.len() <= 1 {
+        node.on_error = diverted(node.on_error);
+    }
+    node.operators.iter_mut().for_each(|o| o.on_error = diverted(o.on_error));
+    let port = node.outs.len();
+    node.outs.push(ColumnType::of::<Vec<ErrorRecord>>());
+    if node.kind == StageKind::Transform {
+        node.kind = StageKind::Branch;
+    }
+    if node.kind == StageKind::Source {
+        let what = format!("source `{}` has no error flow", node.name);
+        let fix = "what a source cannot read goes to `.dead_letters(name, sink)`";
+        d.fault("P013", stage, what, fix);
+    }
+    if let Some(body) = d.bodies.get_mut(stage) {
+        let inner = std::mem::replace(body, Box::new(|_| Body::One(Box::new(Discard))));
+        *body = Box::new(move |place| around(inner(place)));
+    }
+    port
+}
+
+/// The policy of a stage whose failures have a flow of their own.
+const fn diverted(on: OnError) -> OnError {
+    match on {
+        OnError::Fail => OnError::DeadLetter,
+        OnError::Retry { retry, then: GiveUp::Fail } => {
+            OnError::Retry { retry, then: GiveUp::DeadLetter }
+        }
+        other => other,
+    }
+}
+
+fn around(body: Body<'_>) -> Body<'_> {
+    match body {
+        Body::One(node) => Body::One(Box::new(Diverted::new(node))),
+        Body::Many(make) => Body::Many(Arc::new(move |n| Box::new(Diverted::new(make(n))))),
+        other => other,
     }
 }

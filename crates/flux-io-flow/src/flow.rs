@@ -322,8 +322,10 @@ impl<'env, C: Column, K: Chain<C> + 'env> Flow<'env, C, K> {
         node.scalable = parallelism.is_some();
         node.parallelism = parallelism.unwrap_or_default();
         let route = if node.scalable { Route::RoundRobin } else { Route::Forward };
-        let (names, on) = split_ops(&ops);
-        let make: MakeBody<'env> = Box::new(move |place| body(kernel, place, names, on));
+        let make: MakeBody<'env> = Box::new(move |place| {
+            let Operators { names, on } = operators(place);
+            body(kernel, place, names, on)
+        });
         let n = insert_named(&draft, node, make, at, route);
         Flow::behind(draft, (n, 0))
     }
@@ -408,9 +410,7 @@ impl<'env, C: Column, K: 'env> Flow<'env, C, K> {
         let mut node = segment_node::<C>(&ops, Vec::new());
         node.kind = StageKind::Sink;
         node.buffer = in_buffer;
-        let (names, on) = split_ops(&ops);
-        let make: MakeBody<'env> =
-            Box::new(move |_| Body::One(body(kernel, Operators { names, on })));
+        let make: MakeBody<'env> = Box::new(move |p| Body::One(body(kernel, operators(p))));
         insert_named(&draft, node, make, at, Route::Forward);
         draft
     }
@@ -419,8 +419,10 @@ impl<'env, C: Column, K: 'env> Flow<'env, C, K> {
 /// The parameter `state of NAME` of an operator whose state cannot be written.
 pub(crate) const NO_CODEC: &str = "no codec";
 
-fn split_ops(ops: &[OpDraft]) -> (Vec<String>, Vec<OnError>) {
-    ops.iter().map(|o| (o.name.clone(), o.on_error)).unzip()
+/// Names and policies as they stand in the finished graph.
+fn operators(place: &Place<'_>) -> Operators {
+    let (names, on) = place.node.operators.iter().map(|o| (o.name.clone(), o.on_error)).unzip();
+    Operators { names, on }
 }
 
 /// The data of a segment. A single operator is the stage itself.

@@ -20,7 +20,7 @@ pub use leftover::Leftover;
 pub use strategy::{Join, JoinStrategy, Joined};
 
 use crate::draft::{MakeBody, Place};
-use crate::flow::{Chain, Flow, insert};
+use crate::flow::{Chain, Flow, NO_CODEC, insert};
 use crate::kernel::Raw;
 use crate::pipeline::{Pipeline, attach};
 use crate::port::Port;
@@ -111,10 +111,15 @@ impl<'env> Pipeline<'env> {
     }
 }
 
+/// The parameter of a stage that says whether the rows it holds can be written.
+pub(crate) const HELD_ROWS_PARAM: &str = "held rows";
+
 /// What a stage that holds rows says of itself.
 fn holds<T>(node: &mut StageNode, hold: &Hold<T>) {
     node.hints.stateful = true;
     node.params.insert("hold".to_owned(), hold.rows.to_string());
+    let codec = if hold.has_codec() { "codec" } else { NO_CODEC };
+    node.params.insert(HELD_ROWS_PARAM.to_owned(), codec.to_owned());
     if let Some(patience) = hold.patience {
         node.hints.schedule_dependent.push("patience".to_owned());
         node.params.insert("patience_ns".to_owned(), patience.as_nanos().to_string());
@@ -286,6 +291,8 @@ where
         node.hints.stateful = true;
         node.params.insert("rest".to_owned(), rest.to_owned());
         node.params.insert("hold".to_owned(), left.rows.min(right.rows).to_string());
+        let codec = if left.has_codec() && right.has_codec() { "codec" } else { NO_CODEC };
+        node.params.insert(HELD_ROWS_PARAM.to_owned(), codec.to_owned());
         pipeline.join_ports(node, ports, |place, _| Zip::new(left, right, give, place.track))
     }
 

@@ -56,6 +56,7 @@
 mod branch;
 mod calls;
 mod codec;
+mod compose;
 mod draft;
 mod draw;
 mod drive;
@@ -73,6 +74,8 @@ mod pipeline;
 mod port;
 mod running;
 mod segment;
+#[cfg(feature = "spec")]
+pub mod spec;
 pub mod stages;
 mod sync;
 mod validate;
@@ -80,6 +83,7 @@ mod words;
 
 pub use branch::{SharedRows, Unrouted};
 pub use calls::{Calls, Hedge};
+pub use compose::Fan;
 pub use drive::ORIGINAL_BYTES;
 pub use ended::{Ended, Runnable};
 pub use explain::{Explain, PlanDiagnostics};

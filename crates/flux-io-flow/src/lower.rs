@@ -2,7 +2,8 @@
 
 use crate::draft::{Draft, Place, Shared};
 use crate::flow::NO_CODEC;
-use crate::validate::{PlanFaults, validate};
+use crate::join::HELD_ROWS_PARAM as HELD_ROWS;
+use crate::validate::{PlanFaults, may_starve, validate};
 use flux_io_core::{Body, ExecutionPlan, GiveUp, Graph, OnError, StageKind, StageNode};
 
 /// Validates what was described, runs the passes, validates again, makes the bodies.
@@ -23,6 +24,7 @@ pub(crate) fn finish<'env>(draft: &Shared<'env>) -> Result<ExecutionPlan<'env>, 
     let track = exact_seq(&graph);
     decide(&mut graph, &track);
     decide_durable(&mut graph);
+    decide_waits(&mut graph);
     let make = bodies.into_iter().zip(graph.nodes.iter().zip(&track));
     let bodies: Vec<Body<'env>> =
         make.map(|(make, (node, &track))| make(&Place { node, track })).collect();
@@ -53,12 +55,34 @@ fn exact_seq(graph: &Graph) -> Vec<bool> {
 
 /// Says where checkpoints will fail, since a state cannot be written.
 fn decide_durable(graph: &mut Graph) {
-    let refuses = |n: &StageNode| n.params.values().any(|v| v == NO_CODEC);
-    let names: Vec<_> = graph.nodes.iter().filter(|n| refuses(n)).map(|n| n.name.clone()).collect();
-    for name in names {
-        let what = "cannot be checkpointed: a run gives up every checkpoint here".to_owned();
-        let why = "`scan` keeps a state without a codec; say `.durable(save, load)` behind it";
-        graph.decide("checkpoint", &name, what, why.to_owned());
+    let state = (
+        "cannot be checkpointed: a run gives up every checkpoint here",
+        "`scan` keeps a state without a codec; say `.durable(save, load)` behind it",
+    );
+    let rows = (
+        "may not be checkpointed: a run gives up checkpoints that find rows held here",
+        "rows are held without a codec; say `Hold::durable(save, load)`",
+    );
+    let refuses = |n: &StageNode| {
+        let (word, _) = n.params.iter().find(|(_, v)| *v == NO_CODEC)?;
+        let told = if word == HELD_ROWS { rows } else { state };
+        Some((n.name.clone(), told))
+    };
+    let found: Vec<_> = graph.nodes.iter().filter_map(refuses).collect();
+    for (name, (what, why)) in found {
+        graph.decide("checkpoint", &name, what.to_owned(), why.to_owned());
+    }
+}
+
+/// Says where a join of branches may wait for what a branch has dropped (B24).
+fn decide_waits(graph: &mut Graph) {
+    for (name, odd) in may_starve(graph) {
+        let what = format!(
+            "waits for as long as its inputs live: should `{odd}` drop more rows in a row than are \
+             held and buffered, its branches wait for each other"
+        );
+        let why = "it has no patience; say `Hold::patience(d)`";
+        graph.decide("joins", &name, what, why.to_owned());
     }
 }
 

@@ -20,12 +20,19 @@
 //! | P016 | the policy of a keyed stage has a fault (found by its description) |
 //! | P017 | a retry that never tries |
 //! | P018 | two edges at one port |
-//! | P019 | a merge of one flow, or a branch to one |
+//! | P019 | a merge of one flow, a branch to none |
+//! | P021 | branches of one flow that meet again by place, although one may drop, add or hold rows |
+//! | P022 | a stored graph names a part that is not there, or that refuses (found by the registry) |
+//! | P023 | a part is another stage than the stored graph says (found by the registry) |
+//! | P024 | a stored graph names a stage that is not there (found by the registry) |
 //! | P030 | a scheduler on an engine that has its own (found by the engine) |
 //! | P031 | a block of a dataflow network that no stage has (found by the engine) |
 
+mod branches;
 mod shape;
 mod values;
+
+pub(crate) use branches::may_starve;
 
 use flux_io_core::skip::skips;
 use flux_io_core::{Graph, PlanFault};
@@ -90,6 +97,7 @@ pub fn validate(graph: &Graph, dead_letters: Option<usize>) -> Result<(), PlanFa
     values::parallelism(graph, &mut found);
     values::liveness(graph, &mut found);
     values::retries(graph, &mut found);
+    branches::meetings(graph, &mut found);
     found.0.sort_by_key(|f| f.code);
     if found.0.is_empty() { Ok(()) } else { Err(PlanFaults(found.0)) }
 }

@@ -1,7 +1,6 @@
 //! Describing and running `map` and `and_then` of an effect costs no allocation. A binary of its
 //! own, because the allocator that counts is the whole program's.
 #![expect(unsafe_code, reason = "an allocator is unsafe by its trait")]
-#![expect(clippy::panic, reason = "tests fail by panicking")]
 
 use flux_io_core::{Host, IoCx, Moment, RowError, TimerId, Timestamp};
 use flux_io_flow::effect::{self, Call, Cancel, Env};

@@ -97,7 +97,7 @@ pub enum CsvFault {
     #[error("not UTF-8")]
     Utf8,
     /// Two columns of one name.
-    #[error("the header names `{0}` twice")]
+    #[error("the header names `{}` twice", .0.escape_debug())]
     DuplicateName(String),
     /// A column without a name.
     #[error("the header gives this column no name")]
@@ -264,7 +264,7 @@ impl CsvDecoder {
             Header::Known(names) if !is_header => names.get(fault.field),
             _ => None,
         };
-        let name = name.map_or(String::new(), |name| format!(" (`{name}`)"));
+        let name = name.map_or(String::new(), |name| format!(" (`{}`)", name.escape_debug()));
         let text =
             format!("{what}, line {line}, column {column}, field {field}{name}: {}", fault.fault);
         RowError::new(fault.fault.cause(), text)

@@ -7,7 +7,7 @@ use crate::failure::{Failure, FailureKind};
 use crate::fault::Faults;
 use crate::shrink::{shrink, trimmed};
 use crate::stats::SimStats;
-use crate::strategy::Strategy;
+use crate::strategy::{ScheduleController, Strategy};
 use crate::swarm::Swarm;
 use crate::trace::Trace;
 use crate::world::World;
@@ -92,6 +92,7 @@ where
         bounds: Bounds { faulty: 20_000, heal: 200_000 },
         shrink_runs: SHRINK_RUNS,
         exhaustive: None,
+        controller: None,
     }
 }
 
@@ -107,6 +108,7 @@ pub struct Simulation<F> {
     bounds: Bounds,
     shrink_runs: usize,
     exhaustive: Option<Exhaustive>,
+    controller: Option<Box<dyn ScheduleController>>,
 }
 
 impl<F> fmt::Debug for Simulation<F> {
@@ -155,6 +157,14 @@ impl<F> Simulation<F> {
     #[must_use]
     pub const fn strategy(mut self, s: Strategy) -> Self {
         self.strategy = Some(s);
+        self
+    }
+
+    /// Lets `controller` choose what runs next, in place of a strategy. Its choices are recorded as
+    /// any others, so a failure replays without it.
+    #[must_use]
+    pub fn controller(mut self, controller: impl ScheduleController + 'static) -> Self {
+        self.controller = Some(Box::new(controller));
         self
     }
 
@@ -253,6 +263,24 @@ impl<F> Simulation<F> {
         Ok(stats)
     }
 
+    /// Runs the first seed, or the stream, once, and gives the run with its timeline and, unless
+    /// the run broke a rule, what was collected; no oracle is asked. For golden traces and for measuring in virtual time.
+    pub fn record<T>(mut self) -> (SimRun, Option<T>)
+    where
+        F: FnMut(&mut Swarm) -> (ExecutionPlan<'static>, T),
+    {
+        let recorder = match self.stream.take() {
+            Some(stream) => Recorder::replay(stream.unwrap_or_default()),
+            None => Recorder::seeded(self.first),
+        };
+        let mut kept = None;
+        let tried = self.try_once(recorder, self.first, Trace::told(), &mut |_, t| {
+            kept = Some(t);
+            Ok(())
+        });
+        (tried.run, kept)
+    }
+
     /// Every branch of the tree of choices, one run each.
     fn walk<T>(
         &mut self,
@@ -329,7 +357,7 @@ impl<F> Simulation<F> {
             swarm.heal_at = u64::MAX;
         }
         let strategy = self.strategy.unwrap_or_else(|| Strategy::of_seed(seed));
-        let mut session = Session::new(strategy, seed);
+        let mut session = Session::new(strategy, seed, self.controller.as_deref_mut());
         let (run, collected) = loop {
             let (plan, collected) = (self.make)(&mut swarm);
             let lived = run(plan, &swarm, &mut session, self.bounds, explorer.as_deref_mut());

@@ -10,9 +10,10 @@ use crate::choice::{Choice, Kind};
 use crate::explore::Explorer;
 use crate::fault::{Effects, Fault};
 use crate::panics::PanicAt;
-use crate::strategy::{Scheduler, Strategy};
+use crate::strategy::{Ready, ScheduleController, Scheduler, Strategy};
 use crate::stuck::{Waiting, dump};
 use crate::swarm::Swarm;
+use crate::trace::Event;
 use crate::world::World;
 use flux_io_core::{
     Collector, ExecutionPlan, Host, Moment, Observer, RunHandle, RunOptions, RunReport, StageKind,
@@ -60,7 +61,7 @@ pub struct SimRun {
     /// The options of the run as text.
     pub swarm: String,
     /// What happened, line by line; empty unless a failure is told.
-    pub timeline: Vec<String>,
+    pub timeline: Vec<Event>,
 }
 
 impl SimRun {
@@ -81,18 +82,23 @@ pub(crate) struct Bounds {
 }
 
 /// What goes on when the process of a run dies and the next one starts.
-pub(crate) struct Session {
+pub(crate) struct Session<'c> {
     scheduler: Scheduler,
+    controller: Option<&'c mut (dyn ScheduleController + 'static)>,
     steps: u64,
     event_at: Option<u64>,
     crashes: u32,
     begun: bool,
 }
 
-impl Session {
-    pub(crate) fn new(strategy: Strategy, seed: u64) -> Self {
+impl<'c> Session<'c> {
+    pub(crate) fn new(
+        strategy: Strategy,
+        seed: u64,
+        controller: Option<&'c mut (dyn ScheduleController + 'static)>,
+    ) -> Self {
         let scheduler = Scheduler::new(strategy, seed);
-        Self { scheduler, steps: 0, event_at: None, crashes: 0, begun: false }
+        Self { scheduler, controller, steps: 0, event_at: None, crashes: 0, begun: false }
     }
 }
 
@@ -100,7 +106,7 @@ impl Session {
 pub(crate) fn run(
     plan: ExecutionPlan<'_>,
     swarm: &Swarm,
-    session: &mut Session,
+    session: &mut Session<'_>,
     bounds: Bounds,
     explorer: Option<&mut Explorer>,
 ) -> Option<SimRun> {
@@ -194,12 +200,12 @@ impl<'env> Cell<'env> {
     }
 }
 
-struct Pool<'env, 'e> {
+struct Pool<'env, 'e, 'c> {
     /// Most downstream first, as the sync engine prefers it.
     cells: Vec<Cell<'env>>,
     world: Arc<World>,
     handle: RunHandle,
-    session: &'e mut Session,
+    session: &'e mut Session<'c>,
     collector: Collector,
     /// What can run now, the fair one first. Tasks, then jobs, then timers.
     can: Vec<usize>,
@@ -215,7 +221,7 @@ struct Pool<'env, 'e> {
     died: bool,
 }
 
-impl Pool<'_, '_> {
+impl Pool<'_, '_, '_> {
     fn live(&self) -> usize {
         self.cells.iter().filter(|c| c.task.is_some()).count()
     }
@@ -254,11 +260,13 @@ impl Pool<'_, '_> {
             if !self.step() {
                 return Some(self.dump("deadlock: nothing can run and no timer is armed"));
             }
+            swarm.look();
             if self.left {
                 return None;
             }
             most_timers |= self.world.timers().1 > TIMERS_PER_TASK * self.cells.len();
         }
+        self.broken.extend(swarm.never().map(|n| format!("`{n}` was never so")));
         if most_timers {
             let most = self.world.timers().1;
             let n = self.cells.len();
@@ -315,6 +323,7 @@ impl Pool<'_, '_> {
                 Some(at) => at,
                 None => return true,
             },
+            _ if self.session.controller.is_some() => self.controlled(n),
             _ => {
                 let (scheduler, can) = (&mut self.session.scheduler, &self.can);
                 self.world.choose_by(Kind::Next, n, || scheduler.pick(can)) as usize
@@ -331,6 +340,22 @@ impl Pool<'_, '_> {
             self.poll(thing);
         }
         true
+    }
+
+    /// What the user's controller chooses.
+    fn controlled(&mut self, n: u32) -> usize {
+        let Self { cells, can, session, world, .. } = self;
+        let Some(controller) = session.controller.as_deref_mut() else { return 0 };
+        let named = |i: &usize| match cells.get(*i) {
+            Some(c) => Ready::Task(c.task.as_ref().map_or("", |t| t.name())),
+            None if *i == cells.len() => Ready::Job,
+            None => Ready::Timer,
+        };
+        let pick = || {
+            let ready: Vec<Ready<'_>> = can.iter().map(named).collect();
+            u32::try_from(controller.choose(&ready)).unwrap_or(u32::MAX)
+        };
+        world.choose_by(Kind::Next, n, pick) as usize
     }
 
     fn fire(&mut self) {

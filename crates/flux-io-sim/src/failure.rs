@@ -1,6 +1,7 @@
 //! A failing run, told: what is wrong, how to see it again, and a test that keeps it.
 
 use crate::choice::stream_to_text;
+use crate::trace::Event;
 use std::fmt;
 
 /// Lines of the timeline that a failure prints; the rest is in [`Failure::timeline`].
@@ -42,7 +43,7 @@ pub struct Failure {
     /// The options of the shrunk run.
     pub swarm: String,
     /// What happened in the shrunk run.
-    pub timeline: Vec<String>,
+    pub timeline: Vec<Event>,
     pub(crate) replayed: bool,
 }
 

@@ -38,5 +38,6 @@ pub use sink::SimSink;
 pub use source::SimSource;
 pub use stats::SimStats;
 pub use store::SimStore;
-pub use strategy::Strategy;
+pub use strategy::{Ready, ScheduleController, Strategy};
 pub use swarm::{SimDelays, Swarm};
+pub use trace::Event;

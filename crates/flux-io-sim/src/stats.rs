@@ -50,6 +50,13 @@ impl SimStats {
         self.traces.len() as u64
     }
 
+    /// A number that two batches of the same runs share, and different ones almost never: for
+    /// comparing runs across processes.
+    #[must_use]
+    pub fn digest(&self) -> u64 {
+        self.traces.iter().fold(self.steps, |d, t| d.rotate_left(7) ^ t)
+    }
+
     /// Seeds in which `f` took effect.
     #[must_use]
     pub fn seeds_with(&self, f: Fault) -> u64 {

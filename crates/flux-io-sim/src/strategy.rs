@@ -39,6 +39,32 @@ impl Strategy {
     }
 }
 
+/// Something that can run in a step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Ready<'a> {
+    /// A task that was woken, by the name of its first stage and its instance. A poll goes on until
+    /// the task waits, so it may receive and send several batches.
+    Task(&'a str),
+    /// One of the blocking jobs that wait.
+    Job,
+    /// A timer whose moment has come.
+    Timer,
+}
+
+/// Chooses what runs next in a simulated run.
+pub trait ScheduleController {
+    /// Which of `ready` (at least two, the next in turn first) runs. What is out of range is taken
+    /// for the last.
+    fn choose(&mut self, ready: &[Ready<'_>]) -> usize;
+}
+
+impl<F: FnMut(&[Ready<'_>]) -> usize> ScheduleController for F {
+    fn choose(&mut self, ready: &[Ready<'_>]) -> usize {
+        self(ready)
+    }
+}
+
 /// A strategy at work. Things that can run are named by small numbers that stay the same.
 #[derive(Debug)]
 pub(crate) struct Scheduler {

@@ -12,6 +12,7 @@ use crate::store::SimStore;
 use crate::world::{World, WorldChoices};
 use flux_io_core::{Command, Draws, Host, IoCx, MemoryPool, Sink, SnapshotStore, Source};
 use std::any::Any;
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
@@ -49,7 +50,12 @@ pub struct Swarm {
     drawn: Vec<u32>,
     taken: usize,
     kept: BTreeMap<String, Box<dyn Any>>,
+    /// What must be so at some step, until it was.
+    pending: RefCell<Vec<Eventuality>>,
 }
+
+/// A name, and what it asks.
+type Eventuality = (String, Box<dyn FnMut() -> bool>);
 
 impl fmt::Debug for Swarm {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -98,6 +104,7 @@ impl Swarm {
             drawn: Vec::new(),
             taken: 0,
             kept: BTreeMap::new(),
+            pending: RefCell::default(),
         }
     }
 
@@ -106,6 +113,7 @@ impl Swarm {
         self.life += 1;
         self.taken = 0;
         self.commands.clear();
+        self.pending.borrow_mut().clear();
         (self.snapshots, self.restore, self.memory) = (None, false, None);
         self.panic_at = None;
     }
@@ -142,6 +150,26 @@ impl Swarm {
         self.snapshots = Some(Arc::<SimStore>::clone(&store));
         self.restore = self.life > 0;
         store
+    }
+
+    /// Asks `so` after each step until it says yes; a run that ends before has broken the rule
+    /// called `name`. Runs that end early (an abort, a failure, a drain) are asked too: register it
+    /// only where it must hold then.
+    pub fn eventually(&mut self, name: &str, so: impl FnMut() -> bool + 'static) {
+        self.pending.borrow_mut().push((name.to_owned(), Box::new(so)));
+    }
+
+    /// A step was taken.
+    pub(crate) fn look(&self) {
+        let mut pending = self.pending.borrow_mut();
+        if !pending.is_empty() {
+            pending.retain_mut(|p| !(p.1)());
+        }
+    }
+
+    /// What was never so.
+    pub(crate) fn never(&self) -> impl Iterator<Item = String> {
+        self.pending.borrow_mut().drain(..).map(|p| p.0).collect::<Vec<_>>().into_iter()
     }
 
     /// A choice while the plan is made, the same in every life.

@@ -1,10 +1,46 @@
 //! What happened, as a hash of the order of polls, choices and batches, and as text for people.
 
+use flux_io_core::Moment;
+use std::fmt;
+
+/// Something that happened in a simulated run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Event {
+    /// The step, from 1.
+    pub step: u64,
+    /// The engine's time.
+    pub at: Moment,
+    /// What happened, for people: `poll key#0`, `fault: crash at a step`.
+    pub what: String,
+}
+
+impl fmt::Display for Event {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "step {} at {}ns: {}", self.step, self.at.0, self.what)
+    }
+}
+
+impl Event {
+    /// The event as one line of JSON: `{"step":1,"at_ns":0,"what":"poll key#0"}`.
+    #[must_use]
+    pub fn to_json(&self) -> String {
+        let mut what = String::with_capacity(self.what.len());
+        for c in self.what.chars() {
+            match c {
+                '"' | '\\' => what.extend(['\\', c]),
+                c if c < ' ' => what.push_str(&format!("\\u{:04x}", u32::from(c))),
+                c => what.push(c),
+            }
+        }
+        format!("{{\"step\":{},\"at_ns\":{},\"what\":\"{what}\"}}", self.step, self.at.0)
+    }
+}
+
 /// Hash of a run; lines are kept only when asked for.
 #[derive(Debug, Default)]
 pub(crate) struct Trace {
     hash: u64,
-    lines: Option<Vec<String>>,
+    lines: Option<Vec<Event>>,
     step: u64,
 }
 
@@ -35,7 +71,7 @@ impl Trace {
 
     pub(crate) fn line(&mut self, now: u64, text: impl FnOnce() -> String) {
         if let Some(l) = &mut self.lines {
-            l.push(format!("step {} at {now}ns: {}", self.step, text()));
+            l.push(Event { step: self.step, at: Moment(now), what: text() });
         }
     }
 
@@ -43,7 +79,7 @@ impl Trace {
         self.hash
     }
 
-    pub(crate) fn into_lines(self) -> Vec<String> {
+    pub(crate) fn into_lines(self) -> Vec<Event> {
         self.lines.unwrap_or_default()
     }
 }

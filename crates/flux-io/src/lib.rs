@@ -17,6 +17,8 @@ pub use flux_io_flow as flow;
 pub mod accumulate;
 pub mod engine;
 pub mod prelude;
+#[cfg(feature = "futures")]
+pub mod stream;
 
 #[cfg(feature = "connect")]
 pub use flux_io_connect as connect;
@@ -32,3 +34,8 @@ pub use engine::RunError;
 #[cfg(doctest)]
 #[doc = include_str!("../../../README.md")]
 struct Readme;
+
+/// So is the tutorial of the simulator.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/chaos.md")]
+struct Chaos;

@@ -3,6 +3,8 @@
 #[cfg(feature = "accumulate")]
 pub use crate::accumulate::{AccumulateExt, After, Keep, OnEnd, OnExpire, OnLate, Require};
 pub use crate::engine::{self, RunError};
+#[cfg(feature = "futures")]
+pub use crate::stream::IntoStreamExt;
 #[cfg(feature = "connect")]
 pub use crate::{sink, source};
 pub use flux_io_core::{

@@ -9,7 +9,7 @@ use crate::load::load;
 
 pub(super) fn check(args: &PipelineFile, json: bool) -> Outcome {
     let loaded = load(&args.file)?;
-    let settings = Settings { workers: workers(&loaded.file.run), ledger: None };
+    let settings = Settings { workers: workers(&loaded.file.run), ..Settings::default() };
     describe(&loaded.file, &settings).map_err(|e| loaded.refused(&e))?;
     let (sources, sinks) = (loaded.file.sources.len(), loaded.file.sinks.len());
     let name = &loaded.name;

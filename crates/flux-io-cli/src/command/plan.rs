@@ -11,7 +11,7 @@ pub(super) fn plan(args: &Plan) -> Outcome {
     let mut loaded = load(&args.pipeline.file)?;
     args.overrides.apply(&mut loaded.file.run);
     let run = &loaded.file.run;
-    let settings = Settings { workers: workers(run), ledger: None };
+    let settings = Settings { workers: workers(run), ..Settings::default() };
     let job = describe(&loaded.file, &settings).map_err(|e| loaded.refused(&e))?;
     let head = format!(
         "pipeline {}: engine {}, workers {}, batches of {} rows\n\
@@ -23,6 +23,7 @@ pub(super) fn plan(args: &Plan) -> Outcome {
         run.batch_rows,
         run.budget.value,
     );
-    print(&format!("{head}{}", job.plan.explain()))?;
+    let notes: String = job.notes.iter().map(|note| format!("note: {note}\n")).collect();
+    print(&format!("{head}{notes}{}", job.plan.explain()))?;
     Ok(Exit::Done)
 }

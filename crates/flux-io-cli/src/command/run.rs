@@ -11,7 +11,7 @@ use crate::cli::Run;
 use crate::config::Code;
 use crate::config::{SinkKind, Source};
 use crate::console::{Exit, Failure, Outcome, print, say};
-use crate::job::{Cap, Job, Settings, describe};
+use crate::job::{Cap, Job, LedgerFile, Settings, describe};
 use crate::json::Object;
 use crate::load::{Loaded, load};
 use flux_io::RunError;
@@ -26,13 +26,21 @@ use summary::Summary;
 pub(super) fn run(args: &Run, json: bool) -> Outcome {
     let mut loaded = load(&args.pipeline.file)?;
     args.overrides.apply(&mut loaded.file.run);
-    files::check(&loaded)?;
-    let settings = Settings { workers: workers(&loaded.file.run), ledger: args.ledger.clone() };
+    let ledger = args.ledger.as_deref().map(LedgerFile::create).transpose();
+    let ledger = ledger.map_err(|e| no_ledger(&loaded, &e))?;
+    let settings = Settings { ledger, ..Settings::default() };
+    execute(&loaded, settings, args.quiet, json)
+}
+
+/// Runs a pipeline file to its end, and tells how it went.
+pub(super) fn execute(loaded: &Loaded, mut settings: Settings, quiet: bool, json: bool) -> Outcome {
+    settings.workers = workers(&loaded.file.run);
+    files::check(loaded, settings.inputs.is_none())?;
     let job = describe(&loaded.file, &settings).map_err(|e| loaded.refused(&e))?;
-    let voice = Voice::new(&loaded, args.quiet, json);
+    let voice = Voice::new(loaded, quiet, json);
     let handle = RunHandle::new();
     let signals = Signals::watch(&handle, voice);
-    voice.event(|| started(&loaded, &settings))?;
+    voice.event(|| started(loaded, &settings))?;
     let progress = Progress::start(&handle, &job, voice);
     let cap = Arc::new(Cap::new(loaded.file.run.budget.value));
     let options = RunOptions::default()
@@ -40,7 +48,7 @@ pub(super) fn run(args: &Run, json: bool) -> Outcome {
         .batch(loaded.file.run.batch_rows as usize)
         .handle(&handle);
     let options = RunOptions { memory: Some(Arc::<Cap>::clone(&cap)), ..options };
-    let Job { plan, tally, sources, accumulator } = job;
+    let Job { plan, tally, sources, accumulator, .. } = job;
     let start = now();
     let ended = engine::run(loaded.file.run.engine, plan, options);
     let took = start.elapsed();
@@ -48,9 +56,12 @@ pub(super) fn run(args: &Run, json: bool) -> Outcome {
     let interrupted = signals.stop();
     let (report, failed) = match ended {
         Ok(report) => (report, None),
-        Err(RunError::Failed { failure, report }) => (*report, Some(failed(&loaded, &failure)?)),
-        Err(e) => return Err(defect(&loaded, &e)),
+        Err(RunError::Failed { failure, report }) => (*report, Some(failed(loaded, &failure)?)),
+        Err(e) => return Err(defect(loaded, &e)),
     };
+    if let Some(file) = settings.ledger.filter(|_| failed.is_none() && report.is_success()) {
+        file.publish().map_err(|e| no_ledger(loaded, &e))?;
+    }
     let summary = Summary {
         name: &loaded.file.name,
         report: &report,
@@ -77,6 +88,12 @@ pub(super) fn run(args: &Run, json: bool) -> Outcome {
             Ok(Exit::Done)
         }
     }
+}
+
+fn no_ledger(loaded: &Loaded, e: &std::io::Error) -> Failure {
+    let fix = "give --ledger another path";
+    let what = "the ledger file cannot be written";
+    Failure::Problems(loaded.problem(Code::NoOutput, 0..0, what, e.to_string(), fix), Exit::Failed)
 }
 
 fn started(loaded: &Loaded, settings: &Settings) -> Object {

@@ -3,8 +3,10 @@
 use super::Checks;
 use super::env::expand;
 use super::problem::{Code, Problem};
+use flux_io::core::skip::skips;
 use std::cell::RefCell;
 use std::ops::Range;
+use std::panic::Location;
 
 pub(super) struct Log<'e> {
     found: RefCell<Vec<Problem>>,
@@ -17,6 +19,7 @@ impl<'e> Log<'e> {
         Self { found: RefCell::default(), env, checks }
     }
 
+    #[track_caller]
     pub(super) fn add(
         &self,
         code: Code,
@@ -25,7 +28,10 @@ impl<'e> Log<'e> {
         why: impl Into<String>,
         fix: impl Into<String>,
     ) {
-        self.found.borrow_mut().push(Problem::new(code, at, what, why, fix));
+        let check = Location::caller();
+        if !skips(format_args!("{}:{}", check.file(), check.line())) {
+            self.found.borrow_mut().push(Problem::new(code, at, what, why, fix));
+        }
     }
 
     /// What the TOML reader said.

@@ -536,6 +536,8 @@ pub struct Sink {
     pub format: OutFormat,
     /// Compressed.
     pub compression: Compression,
+    /// Columns of CSV, in order; `None`: the fields of the first result.
+    pub columns: Option<Vec<String>>,
     /// The classes that go here unless a route took them.
     pub takes: Vec<Takes>,
 }

@@ -67,6 +67,8 @@ codes! {
     NoOutput = 27,
     /// The planner refused the pipeline.
     Refused = 28,
+    /// A file of dead letters that is none.
+    Letters = 29,
     /// Reading stopped the run.
     ReadFailed = 101,
     /// Writing stopped the run.
@@ -138,7 +140,8 @@ impl Problems {
     #[must_use]
     pub fn new(file: &str, text: &str, mut list: Vec<Problem>) -> Self {
         list.sort_by_key(|p| (p.at.start, p.code));
-        Self { file: file.to_owned(), text: text.to_owned(), list }
+        let file = file.chars().map(plain).collect();
+        Self { file, text: text.to_owned(), list }
     }
 
     /// The name of the file.

@@ -11,6 +11,7 @@ use super::model::{Compression, Engine};
 use super::model::{
     EventTime, Expect, Fixture, Located, OutFormat, Pipeline, Route, Run, Sink, SinkKind,
 };
+use super::problem::Code;
 use super::section::Section;
 use super::shape::PIPELINE;
 use toml::de::DeTable;
@@ -95,12 +96,28 @@ fn route(s: &Section<'_, '_>) -> Option<Route> {
 }
 
 fn sink(name: Located<String>, s: &Section<'_, '_>) -> Sink {
+    let format = s.choice("format").unwrap_or(OutFormat::Ndjson);
+    let columns = s.texts("columns");
+    if s.has("columns") && format != OutFormat::Csv {
+        let what = format!("`columns` in {} belongs to csv", s.title);
+        let why = format!("the format is {}", format.word());
+        let fix = "remove it, or write format = \"csv\"";
+        s.log.add(Code::Conflict, s.place("columns"), what, why, fix);
+    }
+    for (i, column) in columns.iter().flatten().enumerate() {
+        if columns.iter().flatten().take(i).any(|before| before.value == column.value) {
+            let what = format!("`columns` in {} holds \"{}\" twice", s.title, column.value);
+            let why = "a column of csv has one name";
+            s.log.add(Code::Shared, column.at.clone(), what, why, "name it once");
+        }
+    }
     Sink {
         name,
         kind: s.choice("kind").unwrap_or(SinkKind::File),
         path: path(s),
-        format: s.choice("format").unwrap_or(OutFormat::Ndjson),
+        format,
         compression: s.choice("compression").unwrap_or(Compression::Auto),
+        columns: columns.map(|all| all.into_iter().map(|c| c.value).collect()),
         takes: s.choices("takes").unwrap_or_default(),
     }
 }

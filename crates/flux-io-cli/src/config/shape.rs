@@ -353,6 +353,11 @@ static SINK: Shape = Shape {
         key("path", Form::Text, "The file."),
         key("format", Form::Word(m::OutFormat::WORDS), "ndjson when not given."),
         key("compression", Form::Word(m::Compression::WORDS), "By the name's end when not given."),
+        key(
+            "columns",
+            Form::List(&Form::Text),
+            "Columns of csv, in order; the first result's fields when not given.",
+        ),
         key("takes", Form::List(&Form::Word(m::Takes::WORDS)), "The classes that go here."),
     ],
 };

@@ -23,6 +23,8 @@ pub(crate) struct Shape {
 #[derive(Clone, Debug)]
 struct Keyed {
     key: Template,
+    /// The key, when it is one field.
+    field: Option<Path>,
     variable: Template,
     need: Arc<Need>,
     bounds: Vec<BoundOf>,
@@ -61,8 +63,10 @@ impl Shape {
                 file::Identity::Variable | file::Identity::SourceSeq => None,
             };
             let key = field_or_template(&a.key.value)?;
+            let is_field = !a.key.value.contains(['{', '}']);
+            let field = is_field.then(|| path(&a.key.value)).transpose()?;
             let variable = field_or_template(&a.variable.value)?;
-            Ok::<_, String>(Keyed { key, variable, need: Arc::new(need), bounds, id })
+            Ok::<_, String>(Keyed { key, field, variable, need: Arc::new(need), bounds, id })
         });
         let keyed = keyed.transpose()?;
         Ok(Self { time, keyed, key: String::new(), variable: String::new() })
@@ -116,13 +120,22 @@ impl Keyed {
         Ok((var, None))
     }
 
-    /// Appends the key; whether the record has one.
+    /// Appends the key; whether the record has one. A key that is one field is looked up once.
+    #[inline]
     fn key(&self, record: RecordRef<'_>, text: &mut String) -> Result<bool, RowError> {
-        let absent = |path: &Path| record.find(path).is_none_or(|v| v.is_null());
-        if self.key.paths().any(absent) {
-            return Ok(false);
+        let Some(field) = &self.field else {
+            let absent = |path: &Path| record.find(path).is_none_or(|v| v.is_null());
+            let has = !self.key.paths().any(absent);
+            return if has { self.key.render(record, text).map(|()| true) } else { Ok(false) };
+        };
+        let Some(value) = record.find(field).filter(|v| !v.is_null()) else { return Ok(false) };
+        match (value.kind(), value.as_str()) {
+            (_, Some(inner)) => text.push_str(&inner),
+            (Kind::Array | Kind::Object, _) => {
+                return Err(value.wrong_type(field.as_str(), "a text or a number"));
+            }
+            _ => text.push_str(value.raw()),
         }
-        self.key.render(record, text)?;
         Ok(true)
     }
 }

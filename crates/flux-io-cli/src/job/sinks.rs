@@ -1,11 +1,14 @@
 //! Sinks: files that are there whole or not at all, standard output, nowhere.
 
+use super::csv::CsvRows;
 use super::dead::DeadLetters;
 use super::deliver::{Ports, RouteTo};
+use super::fates::{LedgerFile, WithFates};
+use super::kept::Bytes;
 use super::{Settings, is_result};
-use crate::config::{self, Pipeline as File, Sink, SinkKind, Takes};
+use crate::config::{self, OutFormat, Pipeline as File, Sink, SinkKind, Takes};
 use flux_io::connect::lines;
-use flux_io::connect::output::{Compression, FileSink, WriterSink};
+use flux_io::connect::output::{Compression, Encode, FileSink, WriterSink};
 use flux_io::core::{Batch, ByteColumn, ErrorRecord, IoCx, StageError};
 use flux_io::flow::{Flow, Pipeline, Raw};
 use flux_io::record::Filter;
@@ -17,13 +20,17 @@ pub(super) struct End {
     name: String,
     to: To,
     packed: Compression,
+    csv: Option<CsvRows>,
 }
 
 #[derive(Clone, Debug)]
 enum To {
     File(PathBuf),
     Stdout,
+    Ledger(LedgerFile),
     Null,
+    /// Lines kept in memory.
+    Kept(Bytes),
 }
 
 impl To {
@@ -55,16 +62,27 @@ fn stage_name(sink: &str) -> String {
 
 impl End {
     pub(super) fn end(self, flow: Flow<'static, ByteColumn, Raw>) {
-        let name = stage_name(&self.name);
+        let Self { name, to, packed, csv } = self;
+        let name = stage_name(&name);
         // The draft remembers the end; nothing is done with the value.
-        drop(match self.to {
-            To::File(path) => {
-                flow.sink(&name, lines::create(path).overwrite(true).compression(self.packed))
+        drop(match (to, csv) {
+            (To::File(path), None) => {
+                flow.sink(&name, lines::create(path).overwrite(true).compression(packed))
             }
-            To::Stdout => flow.sink(&name, lines::stdout().compression(self.packed)),
-            To::Null => flow.discard(&name),
+            (To::File(path), Some(csv)) => {
+                flow.sink(&name, FileSink::new(path, csv).overwrite(true).compression(packed))
+            }
+            (To::Stdout, None) => flow.sink(&name, lines::stdout().compression(packed)),
+            (To::Stdout, Some(csv)) => flow.sink(&name, stdout(csv).compression(packed)),
+            (To::Ledger(file), _) => flow.sink(&name, lines::writer("the ledger file", file)),
+            (To::Null, _) => flow.discard(&name),
+            (To::Kept(bytes), _) => flow.sink(&name, lines::writer("memory", bytes)),
         });
     }
+}
+
+fn stdout<E: Encode>(encode: E) -> WriterSink<E> {
+    WriterSink::new("stdout", std::io::stdout(), encode)
 }
 
 /// Which port takes what, and where each port ends.
@@ -76,8 +94,9 @@ pub(super) fn ports(file: &File, settings: &Settings) -> Result<(Ports, Vec<End>
         known.unwrap_or_else(|| {
             ends.push(End {
                 name: sink.name.value.clone(),
-                to: To::of(sink),
+                to: if settings.kept.is_some() { To::Null } else { To::of(sink) },
                 packed: packed(sink),
+                csv: (sink.format == OutFormat::Csv).then(|| CsvRows::new(sink.columns.clone())),
             });
             ends.len() - 1
         })
@@ -94,39 +113,43 @@ pub(super) fn ports(file: &File, settings: &Settings) -> Result<(Ports, Vec<End>
             ports.takes.push((*class, port_of(sink)));
         }
     }
-    if let Some(path) = &settings.ledger {
-        ends.push(End {
-            name: "--ledger".to_owned(),
-            to: To::File(path.clone()),
-            packed: Compression::None,
-        });
+    let ledger = match (&settings.kept, &settings.ledger) {
+        (Some(kept), _) => Some(To::Kept(kept.fates.clone())),
+        (None, file) => file.clone().map(To::Ledger),
+    };
+    if let Some(to) = ledger {
+        ends.push(End { name: "--ledger".to_owned(), to, packed: Compression::None, csv: None });
         ports.ledger = Some(ends.len() - 1);
     }
     Ok((ports, ends))
 }
 
-/// Adds the sink of dead letters, if the file has one.
+/// Adds the sink of dead letters, if the file has one or the ledger wants keys that became some.
 pub(super) fn dead_letters(
     pipeline: Pipeline<'static>,
     file: &File,
-    _settings: &Settings,
+    settings: &Settings,
 ) -> Pipeline<'static> {
-    let Some(sink) = file.sinks.iter().find(|s| s.takes.contains(&Takes::DeadLetters)) else {
-        return pipeline;
-    };
-    let name = stage_name(&sink.name.value);
+    let sink = file.sinks.iter().find(|s| s.takes.contains(&Takes::DeadLetters));
+    let name = sink.map_or_else(|| "dead_letters".to_owned(), |s| stage_name(&s.name.value));
     let sources = file.sources.iter().map(|s| s.name.value.clone()).collect();
     let encode = DeadLetters { sources };
-    match To::of(sink) {
-        To::File(path) => pipeline.dead_letters(
-            &name,
-            FileSink::new(path, encode).overwrite(true).compression(packed(sink)),
-        ),
-        To::Stdout => pipeline.dead_letters(
-            &name,
-            WriterSink::new("stdout", std::io::stdout(), encode).compression(packed(sink)),
-        ),
-        To::Null => pipeline.dead_letters(&name, Nowhere),
+    if let Some(kept) = &settings.kept {
+        let sink = WriterSink::new("memory", kept.letters.clone(), encode);
+        return pipeline.dead_letters("kept.dead_letters", sink);
+    }
+    let fates = settings.ledger.clone();
+    match sink.map(|s| (To::of(s), packed(s))) {
+        Some((To::File(path), packed)) => {
+            let sink = FileSink::new(path, encode).overwrite(true).compression(packed);
+            pipeline.dead_letters(&name, WithFates::new(sink, fates))
+        }
+        Some((To::Stdout, packed)) => {
+            let sink = stdout(encode).compression(packed);
+            pipeline.dead_letters(&name, WithFates::new(sink, fates))
+        }
+        None if fates.is_none() => pipeline,
+        _ => pipeline.dead_letters(&name, WithFates::new(Nowhere, fates)),
     }
 }
 

@@ -1,11 +1,11 @@
 //! Sources: bytes from files and standard input, records by the file's stages.
 
-use super::Reading;
 use super::fragment::Fragments;
 use super::judged::Judged;
 use super::read::{Operator, Read, Work};
 use super::records::{Csv, Parse};
 use super::shape::Shape;
+use super::{Reading, Settings};
 use crate::config::{
     CastTo, CsvShape, Format, FrameLength, OnBad, Op, Pipeline as File, SetValue, Source,
     SourceKind, Stage,
@@ -19,6 +19,7 @@ use flux_io::flow::{Flow, Pipeline, Raw};
 use flux_io::record::{
     self, CsvHeader, CsvOptions, Editor, FieldOp, Filter, Jq, JqLimits, Limits, SetTo, Template,
 };
+use std::io::Cursor;
 use std::sync::Arc;
 
 /// Whether a path is a pattern of several files.
@@ -30,13 +31,14 @@ pub(crate) fn is_pattern(path: &str) -> bool {
 pub(super) fn records(
     pipeline: &Pipeline<'static>,
     file: &File,
+    settings: &Settings,
     source: &Source,
     shape: &Shape,
     reading: &Reading,
 ) -> Result<Flow<'static, Fragments, Raw>, String> {
     let name = source.name.value.as_str();
     let limit = usize::try_from(source.record_limit).unwrap_or(usize::MAX);
-    let framed = frames::read(inputs(source), framing(source))
+    let framed = frames::read(inputs(source, settings), framing(source))
         .called(source.format.word())
         .record_limit(limit)
         .decode(parse(source, limit)?);
@@ -74,7 +76,12 @@ pub(super) fn records(
     super::typed(ends.into_iter().next()).map_err(|e| e.to_string())
 }
 
-fn inputs(source: &Source) -> Box<dyn Inputs> {
+fn inputs(source: &Source, settings: &Settings) -> Box<dyn Inputs> {
+    if let Some(inputs) = &settings.inputs {
+        let name = &source.name.value;
+        let bytes = inputs.get(name).cloned().unwrap_or_default();
+        return Box::new(Reader::new(name, Cursor::new(bytes)));
+    }
     match (source.kind, &source.path) {
         (SourceKind::File, Some(path)) if is_pattern(&path.value) => {
             Box::new(Found::glob(&path.value))

@@ -1,5 +1,6 @@
 //! Files torn or changed at every byte: always an answer, never a panic.
 
+use crate::catalogue::cases;
 use crate::examples::{FLIGHTS, FULL, ORDERS};
 use crate::read;
 
@@ -37,6 +38,50 @@ fn every_changed_byte_is_answered() {
         let kept = std::mem::replace(&mut file[i], odd[i % odd.len()]);
         answers(&file);
         file[i] = kept;
+    }
+}
+
+/// The fixtures of the catalogue and the examples, spoilt at random in up to four places.
+#[test]
+fn spoilt_files_are_answered() {
+    let mut fixtures: Vec<Vec<u8>> = cases().into_iter().map(|(_, file)| file).collect();
+    fixtures.retain(|file| file.len() < 10_000);
+    fixtures.extend([FLIGHTS, ORDERS, FULL].map(|file| file.as_bytes().to_vec()));
+    let odd = b"\"'[]{}=.,#\n\r\0 -+_0195aeinfTZ:${}\xEF\xBB\xBF\xC3\xFF";
+    let mut state = 7_u64;
+    let mut below = |n: usize| {
+        state =
+            state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) as usize % n.max(1)
+    };
+    for _ in 0..2_000 {
+        let mut file = fixtures[below(fixtures.len())].clone();
+        for _ in 0..1 + below(4) {
+            let at = below(file.len() + 1);
+            match below(4) {
+                0 => file.truncate(at),
+                1 => file.insert(at, odd[below(odd.len())]),
+                2 if at < file.len() => file[at] = odd[below(odd.len())],
+                _ => {
+                    let other = &fixtures[below(fixtures.len())];
+                    let (a, b) = (below(other.len() + 1), below(other.len() + 1));
+                    let piece = other[a.min(b)..a.max(b)].to_vec();
+                    file.splice(at..at, piece);
+                }
+            }
+        }
+        answers(&file);
+    }
+}
+
+/// The fixtures as seeds for fuzzing, where `cargo xtask fuzz` wants them.
+#[test]
+fn seeds() {
+    let Some(dir) = std::env::var_os("FLUX_IO_SEEDS") else { return };
+    let dir = std::path::Path::new(&dir).join("pipeline");
+    std::fs::create_dir_all(&dir).unwrap();
+    for (n, (_, file)) in cases().into_iter().enumerate() {
+        std::fs::write(dir.join(n.to_string()), file).unwrap();
     }
 }
 

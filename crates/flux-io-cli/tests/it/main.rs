@@ -1,12 +1,17 @@
-//! Black-box tests of the pipeline file: what is accepted, every bad input with its exact message,
-//! and the published schema.
-#![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests")]
+//! Black-box tests: the pipeline file (what is accepted, every bad input with its exact message, the
+//! published schema), and the program as a process.
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "helpers of tests")]
 
+mod book;
 mod broken;
 mod catalogue;
 mod examples;
 mod golden;
+mod program;
 mod schema;
+#[cfg(unix)]
+mod signals;
+mod usage;
 
 use flux_io_cli::config::{Checks, Pipeline, Problems, parse};
 

@@ -123,7 +123,9 @@ impl Framing for CsvFraming {
     }
 
     fn trim(&self, frame: &[u8], first: bool) -> (usize, usize) {
-        around_text(frame, first)
+        let (head, tail) = around_text(frame, first);
+        // At the end of an input a carriage return alone ends nothing.
+        (head, if frame.ends_with(b"\n") { tail } else { 0 })
     }
 
     fn end(&mut self, _len: u64) -> Result<(), String> {

@@ -18,7 +18,7 @@ pub(super) enum Found<'a> {
     Empty,
     /// A frame over the limit was left out.
     Oversize { at: Place, bytes: u64, sample: Vec<u8> },
-    /// The input ended inside a frame.
+    /// The input ended inside a frame, of which so much content is there.
     Torn { at: Place, what: String, rest: &'a [u8] },
     /// What follows cannot be told apart.
     Lost { at: Place, what: String },
@@ -137,9 +137,10 @@ impl<F: Framing> Splitter<F> {
         }
         match self.framing.end(self.len) {
             Err(what) if !self.over => {
+                let (head, tail) = self.framing.trim(&self.carry, self.place.offset == 0);
                 let at = self.pass(self.len, true);
                 (self.len, self.stale) = (0, true);
-                Found::Torn { at, what, rest: &self.carry }
+                Found::Torn { at, what, rest: &self.carry[head..self.carry.len() - tail] }
             }
             _ => self.finish(),
         }

@@ -68,6 +68,23 @@ fn hybrid_errors_do_not_end_the_other_side() {
     assert_eq!((read.rows, read.error.unwrap().what.as_str()), (vec![9], "the pusher is ill"));
     assert_eq!(read_all(&mut hybrid, &cx, |n| *n).rows, [0, 1, 2]);
 
+    // Rows that came with the error come first.
+    struct Both;
+    impl Source for Both {
+        type Col = Vec<i32>;
+        async fn fill(
+            &mut self,
+            out: &mut Batch<Vec<i32>>,
+            _cx: &flux_io_core::IoCx,
+        ) -> Result<Filled, StageError> {
+            out.col.extend([1, 2]);
+            Err(StageError::transient("both"))
+        }
+    }
+    let (_push, mut source) = hybrid::source(Both, 4);
+    let read = read_all(&mut source, &cx, |n| *n);
+    assert_eq!((read.rows, read.error.unwrap().what.as_str()), (vec![1, 2], "both"));
+
     let (pull, failing) = channel::channel(4);
     let (push, mut source) = hybrid::source(failing, 4);
     pull.try_send(1).unwrap();

@@ -31,8 +31,10 @@ mod parse;
 mod parts;
 #[cfg(feature = "lines")]
 mod positions;
+mod reactive;
 #[cfg(feature = "lines")]
 mod registry;
 mod sources;
+mod spoilt;
 #[cfg(feature = "zstd")]
 mod zstd;

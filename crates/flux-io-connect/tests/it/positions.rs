@@ -169,6 +169,8 @@ fn foreign_positions_are_refused() {
         let cut = CheckpointToken(good.0[..n].to_vec());
         assert!(lines::file(&path).seek(&cut).is_err(), "{n}");
     }
+    let longer = CheckpointToken([good.0.as_slice(), b"x"].concat());
+    assert!(lines::file(&path).seek(&longer).is_err());
     let mut newer = good.clone();
     newer.0[0] = 9;
     assert!(lines::file(&path).seek(&newer).unwrap_err().what.contains("of this version"));

@@ -82,6 +82,8 @@ impl<'env> Chain<'env> {
     }
 
     pub(super) fn start(&mut self) -> Result<(), Halt> {
+        // Time may have passed since the task was made (S7).
+        self.now = self.run.host.now();
         for l in &mut self.links {
             l.start(self.now, &self.run)?;
             self.run.handle.publish(&l.state);

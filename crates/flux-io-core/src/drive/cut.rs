@@ -6,7 +6,7 @@ use super::link::Link;
 use super::tail::{OutEdge, SinkEnd, Tail, io_of};
 use super::task::TaskBody;
 use super::watch::Dog;
-use super::{Collector, EdgeRun, Shared, Task};
+use super::{Collector, EdgeRun, ROUTING, Shared, Task};
 use crate::edge::{Edge, EdgeQueue};
 use crate::graph::{ChannelOrdering, Graph, GraphEdge, Route, StageKind, StageNode};
 use crate::host::{BoxFuture, ChoiceKind, Host};
@@ -27,6 +27,12 @@ pub fn tasks<'env>(
     options: &RunOptions,
 ) -> (Vec<Task<'env>>, Collector) {
     Cutter::new(plan, host, options).cut()
+}
+
+/// The seed by which the run that `o` restores from found the owners of keys.
+fn restored_seed(o: &RunOptions) -> Option<u64> {
+    let store = o.snapshots.as_ref().filter(|_| o.restore)?;
+    Some(u64::from_le_bytes(store.get(ROUTING, 0)?.try_into().ok()?))
 }
 
 /// A stage's name, then those of its operators.
@@ -76,9 +82,9 @@ impl<'env> Cutter<'env> {
     fn new(plan: ExecutionPlan<'env>, host: &Arc<dyn Host>, o: &RunOptions) -> Self {
         let ExecutionPlan { graph, bodies, dead_letters } = plan;
         let max_rows = o.max_rows.unwrap_or(graph.max_rows).max(1);
-        let hash_seed = o
-            .hash_seed
-            .unwrap_or_else(|| u64::from(host.choose(ChoiceKind::HashSeed, u32::MAX)) ^ o.seed);
+        let drawn = || u64::from(host.choose(ChoiceKind::HashSeed, u32::MAX)) ^ o.seed;
+        // A restored key must come to the instance that has its state.
+        let hash_seed = restored_seed(o).or(o.hash_seed).unwrap_or_else(drawn);
         let instances: Vec<u32> = bodies
             .iter()
             .zip(&graph.nodes)
@@ -90,7 +96,7 @@ impl<'env> Cutter<'env> {
         let instances = in_step(&graph, instances);
         let n = graph.nodes.len();
         let mut cutter = Self {
-            run: Arc::new(Shared::new(host, o, max_rows)),
+            run: Arc::new(Shared::new(host, o, max_rows, hash_seed)),
             bodies: bodies.into_iter().map(Some).collect(),
             dead_sink: dead_letters,
             seed: o.seed,

@@ -333,7 +333,11 @@ impl EdgesHead {
     }
 
     fn advance(&mut self) {
-        if let Promise::Until(w) = self.minimum(None)
+        let promise = match self.minimum(None) {
+            Promise::Free => self.idle_minimum(),
+            counts => counts,
+        };
+        if let Promise::Until(w) = promise
             && self.watermark.is_none_or(|o| w > o)
         {
             self.watermark = Some(w);
@@ -350,6 +354,12 @@ impl EdgesHead {
             (Some(_), Promise::Free) => true,
             _ => false,
         }
+    }
+
+    /// What idle inputs promise together while no other counts: time goes on in them (L-4).
+    fn idle_minimum(&self) -> Promise {
+        let idle = self.units.iter().filter(|u| u.idle && !u.quarantined && u.live > 0);
+        idle.filter_map(|u| u.watermark).min().map_or(Promise::Free, Promise::Until)
     }
 
     /// What the inputs that count promise together, `except` one.

@@ -45,6 +45,8 @@ pub(super) struct Link<'env> {
     pub(super) input: Option<Input>,
     /// Rows of the batch that is the input, as it came.
     rows: usize,
+    /// Fragments in the ledger that this run went on from.
+    restored: u64,
     /// A control that has passed a link without outputs.
     pub(super) swallowed: Option<Control>,
     pub(super) removed: Removed,
@@ -79,6 +81,7 @@ impl<'env> Link<'env> {
             hold: None,
             input: None,
             rows: 0,
+            restored: 0,
             swallowed: None,
             removed: Removed::default(),
             state,
@@ -244,6 +247,7 @@ impl<'env> Link<'env> {
             && let Some(bytes) = store.get(&self.home.name, self.home.shard)
         {
             self.node.restore(&bytes).map_err(|e| self.failure(e))?;
+            self.restored = self.node.ledger().map_or(0, |l| l.fragments);
             // A restored stage has had no call that could ask for its deadlines: it gets one.
             self.timer = Some(now);
         }
@@ -284,8 +288,8 @@ impl<'env> Link<'env> {
             return;
         }
         if let Some(l) = &self.state.ledger {
-            if l.fragments != self.state.counts.rows_in {
-                let rows = self.state.counts.rows_in;
+            let rows = self.restored + self.state.counts.rows_in;
+            if l.fragments != rows {
                 odd.push(format!("{name}#{shard}: ledger of {} of {rows} rows", l.fragments));
             }
             if !l.balanced() {

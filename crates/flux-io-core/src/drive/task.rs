@@ -64,12 +64,12 @@ impl TaskBody<'_> {
 /// Once a turn: yields, looks at the clock and at the handle.
 async fn turn(n: &mut u32, chain: &mut Chain<'_>) -> Result<(), Halt> {
     *n = n.wrapping_add(1);
-    if n.is_multiple_of(TURNS_PER_CLOCK) {
-        chain.now = chain.run.host.now();
-    }
     if n.is_multiple_of(TURNS_PER_YIELD) {
         yield_now().await;
         chain.publish();
+    }
+    if n.is_multiple_of(TURNS_PER_CLOCK) {
+        chain.now = chain.run.host.now();
     }
     if chain.called() {
         chain.serve().await?;

@@ -66,7 +66,7 @@ fn rows_arrive_once_and_in_order() {
 
 /// Used batches come back to the sender: none is lost on the way, none is lent twice.
 ///
-/// Caught: `give_back` that drops the batch; a spare that stays in the queue when it is handed out.
+/// Caught: `give_back` that drops the batch.
 #[test]
 fn used_batches_come_back() {
     loom::model(|| {

@@ -37,8 +37,7 @@ fn start(runs: bool) -> Blocking<u32> {
     Blocking::start(&host, || 7)
 }
 
-/// Caught: a waker stored behind the unlock; a result stored behind the wake; a job that wakes
-/// nobody at its end.
+/// Caught: a waker stored behind the unlock; a job that wakes nobody at its end.
 #[test]
 fn a_result_reaches_the_task_that_waits() {
     loom::model(|| assert_eq!(block_on(start(true)), Some(7)));

@@ -1,9 +1,9 @@
 //! The clock of a stage's calls: time as the driver says it, timers behind the stage's one
 //! deadline.
 
+use crate::sync::{Mutex, MutexGuard, PoisonError};
 use flux_io_core::{Host, Moment, TimerId, Timestamp};
 use std::collections::BTreeMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 
 /// A host for futures that run inside a stage. It knows the time of the stage's calls alone.

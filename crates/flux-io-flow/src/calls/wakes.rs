@@ -1,6 +1,6 @@
 //! Which of a stage's calls were woken: a turn polls those alone, not all that are in flight.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use crate::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Wake, Waker};
 
 /// The wakes of all slots.

@@ -1,9 +1,9 @@
 //! The token by which effects learn that they are no longer wanted.
 
+use crate::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 /// Says whether work is still wanted, and wakes whoever waits to hear that it is not.

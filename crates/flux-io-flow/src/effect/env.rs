@@ -1,9 +1,9 @@
 //! The environment of effects.
 
 use super::Cancel;
+use crate::sync::{Arc, Mutex, PoisonError};
 use flux_io_core::{Draws, IoCx, Moment, Sleep};
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 /// What an effect may know and ask for: the engine's time and timers, chance, and whether it is

@@ -43,6 +43,10 @@ impl<T> Hold<T> {
         Self { rows: rows.max(1), ..Self::default() }
     }
 
+    pub(super) const fn has_codec(&self) -> bool {
+        self.codec.is_some()
+    }
+
     /// How long, by the engine's clock, a join that is full waits for what it misses before it goes
     /// on without it. Without one it waits for as long as its inputs live. It makes the stage
     /// schedule-dependent.

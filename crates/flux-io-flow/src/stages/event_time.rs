@@ -132,6 +132,12 @@ where
     }
 
     fn on_timer(&mut self, out: &mut Out<'_, C>, cx: &mut StageCx<'_>) -> Result<Step, StageError> {
+        // A restored stage is called without having asked: nobody is idle then.
+        let due = self.disorder.idle_after.map(|after| self.since.plus(after));
+        if due.is_none_or(|at| at > cx.now()) {
+            due.into_iter().for_each(|at| cx.wake_at(at));
+            return Ok(Step::Done);
+        }
         if self.greatest.is_some() {
             let idle = cx.now().since(self.since);
             self.watermark = Timestamp(self.watermark.0.saturating_add(nanos_i64(idle)));

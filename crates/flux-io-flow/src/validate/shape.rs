@@ -92,16 +92,13 @@ pub(super) fn ports(g: &Graph, dead_letters: Option<usize>, found: &mut Found) {
 /// P019.
 pub(super) fn joints(g: &Graph, found: &mut Found) {
     for (i, n) in g.nodes.iter().enumerate() {
-        let (count, ports, fix) = match n.kind {
-            StageKind::Merge => (n.ins.len(), "input", "join a second flow to it, or leave it out"),
-            StageKind::Branch => {
-                (n.outs.len(), "output", "give it a second output, or leave it out")
-            }
-            _ => continue,
-        };
-        if count == 1 {
-            let what = format!("the {} `{}` has one {ports}", n.kind.as_str(), n.name);
-            found.at("P019", g.path_to(i), what, fix);
+        if n.kind == StageKind::Merge && n.ins.len() == 1 {
+            let what = format!("the merge `{}` has one input", n.name);
+            found.at("P019", g.path_to(i), what, "join a second flow to it, or leave it out");
+        }
+        if n.kind == StageKind::Branch && n.outs.is_empty() {
+            let what = format!("the branch `{}` has no output", n.name);
+            found.at("P019", g.path_to(i), what, "give it at least one output");
         }
     }
 }

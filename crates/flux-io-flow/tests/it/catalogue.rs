@@ -176,7 +176,14 @@ fn shapes() -> Vec<Case> {
         ),
         ("merge with an open input", diamond(|g| g.nodes[4].ins.push(column()))),
         ("merge of one flow", line(|g| g.nodes[1].kind = StageKind::Merge)),
-        ("branch to one flow", line(|g| g.nodes[1].kind = StageKind::Branch)),
+        (
+            "branch to no flow",
+            line(|g| {
+                g.nodes[1].kind = StageKind::Branch;
+                g.nodes[1].outs.clear();
+                g.edges.retain(|e| e.from.0 != 1);
+            }),
+        ),
         ("two edges to one input", diamond(|g| g.edges[4].to.1 = 0)),
         ("two edges from one output", diamond(|g| g.edges[2].from.1 = 0)),
         ("one edge twice", line(|g| g.edges.push(edge((0, 0), (1, 0))))),

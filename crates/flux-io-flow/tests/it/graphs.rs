@@ -7,7 +7,7 @@ use flux_io_flow::{Explain, validate};
 use proptest::prelude::*;
 
 /// For each stage behind the source: how many open outputs it takes (at least one) and gives.
-fn dag(shape: &[(usize, usize)], wild: bool) -> Graph {
+pub(crate) fn dag(shape: &[(usize, usize)], wild: bool) -> Graph {
     let column = |k: usize| match k % 3 {
         0 => ColumnType::of::<Vec<u64>>(),
         1 => ColumnType::of::<Vec<u8>>(),
@@ -50,7 +50,7 @@ fn codes(g: &Graph) -> Vec<&'static str> {
     validate(g, None).err().map_or_else(Vec::new, |e| e.0.iter().map(|f| f.code).collect())
 }
 
-fn shapes() -> impl Strategy<Value = Vec<(usize, usize)>> {
+pub(crate) fn shapes() -> impl Strategy<Value = Vec<(usize, usize)>> {
     proptest::collection::vec((1..4usize, 0..4usize), 0..15)
 }
 

@@ -1,6 +1,7 @@
 //! Black-box tests of the builder: what a described flow does when its stages are driven by hand,
 //! and what is said about flows that cannot run.
 
+mod branches;
 mod builder;
 mod catalogue;
 mod drawings;
@@ -10,4 +11,6 @@ mod kernels;
 mod kit;
 mod marks;
 mod running;
+#[cfg(feature = "spec")]
+mod specs;
 mod stages;

@@ -5,12 +5,12 @@ use crate::split::every_split;
 use flux_io_record::{CsvDecoder, CsvHeader, CsvOptions, Limits};
 use std::fmt::Write as _;
 
-fn options() -> CsvOptions {
+pub(crate) fn options() -> CsvOptions {
     let limits = Limits { bytes: 60, fields: 5, ..Limits::default() };
     CsvOptions { limits, ..CsvOptions::default() }
 }
 
-fn cases() -> Vec<(&'static str, &'static [u8])> {
+pub(crate) fn cases() -> Vec<(&'static str, &'static [u8])> {
     vec![
         ("empty", b""),
         ("header alone", b"a,b\n"),

@@ -11,5 +11,6 @@ mod jobs;
 #[cfg(feature = "jq")]
 mod jq;
 mod json;
+mod mutate;
 mod ndjson;
 mod split;

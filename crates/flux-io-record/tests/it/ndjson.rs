@@ -5,10 +5,10 @@ use crate::split::{every_split, run};
 use flux_io_record::{Limits, NdjsonDecoder};
 use std::fmt::Write as _;
 
-const SMALL: Limits = Limits { bytes: 80, depth: 5, fields: 4, number: 12 };
+pub(crate) const SMALL: Limits = Limits { bytes: 80, depth: 5, fields: 4, number: 12 };
 
 /// Named inputs; the limits are small, so that every case can be cut at every byte.
-fn cases() -> Vec<(&'static str, Vec<u8>)> {
+pub(crate) fn cases() -> Vec<(&'static str, Vec<u8>)> {
     let text: &[(&str, &[u8])] = &[
         ("empty", b""),
         ("only line feeds", b"\n\n\n"),

@@ -79,21 +79,46 @@ pub(crate) fn every_split<D: Decode>(make: impl Fn() -> D, input: &[u8]) -> Stri
         assert_eq!(apart(&log), apart(&whole), "cut at {first}");
         assert_eq!(end, place);
     }
-    let rejections = apart(&whole).1;
-    let header = rejections.iter().filter(|line| line.contains(": header, ")).count();
-    let rejected: Vec<u64> = rejections
-        .iter()
-        .filter(|line| !line.contains(": header, "))
-        .filter_map(|line| line.rsplit(" [").next()?.split('/').next()?.parse().ok())
-        .collect();
-    assert_eq!(rejected.len() + header, rejections.len());
-    whole_counts(make(), input, &rejected);
+    whole_counts(make(), input, &whole);
     whole
+}
+
+/// Checks that `input` gives the same at once and in blocks of the lengths `cuts` yields, and that
+/// no record of it is lost.
+pub(crate) fn laws<D: Decode>(make: impl Fn() -> D, input: &[u8], cuts: impl FnMut() -> usize) {
+    let (whole, place) = run(make(), input, || usize::MAX / 2, usize::MAX);
+    let (log, end) = run(make(), input, cuts, 2);
+    assert_eq!(apart(&log), apart(&whole), "{:?}", String::from_utf8_lossy(input));
+    assert_eq!(end, place);
+    whole_counts(make(), input, &whole);
+}
+
+/// Writes seeds for the fuzz target `name` below the directory that `FLUX_IO_SEEDS` names, if it
+/// does.
+pub(crate) fn write_seeds(name: &str, seeds: impl Iterator<Item = Vec<u8>>) {
+    let mut count = 0;
+    let dir = std::env::var_os("FLUX_IO_SEEDS").map(|dir| std::path::Path::new(&dir).join(name));
+    for (n, seed) in seeds.enumerate() {
+        count += 1;
+        if let Some(dir) = &dir {
+            std::fs::create_dir_all(dir).unwrap();
+            std::fs::write(dir.join(n.to_string()), seed).unwrap();
+        }
+    }
+    assert!(count > 10);
 }
 
 /// No record is lost: the numbers of those that came through and of those that were rejected are
 /// together the numbers from 1 to the last one.
-fn whole_counts(mut d: impl Decode, input: &[u8], rejected: &[u64]) {
+fn whole_counts(mut d: impl Decode, input: &[u8], whole: &str) {
+    let rejections = apart(whole).1;
+    let header = rejections.iter().filter(|line| line.contains(": header, ")).count();
+    let rejected: Vec<u64> = rejections
+        .iter()
+        .filter(|line| !line.contains(": header, "))
+        .filter_map(|line| line.rsplit(" [").find_map(|part| part.split('/').next()?.parse().ok()))
+        .collect();
+    assert_eq!(rejected.len() + header, rejections.len());
     let mut column = RecordColumn::default();
     let mut at = 0;
     while at < input.len() {
@@ -103,6 +128,7 @@ fn whole_counts(mut d: impl Decode, input: &[u8], rejected: &[u64]) {
     let (rows, mut late) = (column.rows(), 0);
     d.finish(&mut column, &mut |r| late += u64::from(!r.error.what.starts_with("header")));
     records += late + (column.rows() - rows) as u64;
-    assert_eq!(column.rows() + rejected.len(), records as usize);
+    let shown = String::from_utf8_lossy(input);
+    assert_eq!(column.rows() + rejected.len(), records as usize, "{shown:?}: {whole}");
     assert!(rejected.is_sorted_by(|a, b| a < b) && rejected.last().is_none_or(|n| *n <= records));
 }

@@ -14,7 +14,7 @@ const GAPS: u32 = 64;
 /// Crashes of one run.
 const MOST_CRASHES: u32 = 4;
 
-impl Pool<'_, '_> {
+impl Pool<'_, '_, '_> {
     /// Draws when the next event from outside comes, if one comes.
     pub(super) fn next_event(&mut self, swarm: &Swarm) {
         let any = Fault::ALL.iter().any(|f| f.class() == Class::Step && swarm.has(*f));

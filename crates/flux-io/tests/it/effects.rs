@@ -78,10 +78,10 @@ fn effects_retry() {
         (value.map_err(|e| e.what), at, calls.load(Ordering::SeqCst))
     };
     let busy = || RowError::transient("busy");
-    assert_eq!(failing(0, busy), (Ok(0), MS * 0, 1));
+    assert_eq!(failing(0, busy), (Ok(0), Duration::ZERO, 1));
     assert_eq!(failing(2, busy), (Ok(2), MS * 30, 3));
     assert_eq!(failing(9, busy), (Err("busy".into()), MS * 60, 4));
-    assert_eq!(failing(9, || RowError::poison("bad")), (Err("bad".into()), MS * 0, 1));
+    assert_eq!(failing(9, || RowError::poison("bad")), (Err("bad".into()), Duration::ZERO, 1));
 }
 
 /// Row 41: `timeout` drops what takes too long, by the engine's clock; what is there in time wins,
@@ -119,6 +119,6 @@ fn effects_are_cancelled() {
         Err::<u64, _>(RowError::transient("busy"))
     });
     let (value, at) = run(failing.retry(Retry::default()));
-    assert_eq!((value.map_err(|e| e.what), at), (Err("busy".into()), MS * 0));
+    assert_eq!((value.map_err(|e| e.what), at), (Err("busy".into()), Duration::ZERO));
     assert_eq!(calls.load(Ordering::SeqCst), 1);
 }

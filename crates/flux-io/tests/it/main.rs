@@ -4,13 +4,19 @@
 mod accumulating;
 mod branching;
 mod calls;
+mod composing;
 mod control;
 mod effects;
 mod extending;
 mod faults;
+mod framing;
 mod graphs;
+mod held;
 mod hybrid;
 mod hybrid_laws;
 mod joining;
+mod models;
 mod parity;
+#[cfg(feature = "futures")]
+mod streams;
 mod watching;

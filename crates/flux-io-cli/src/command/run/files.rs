@@ -8,10 +8,11 @@ use crate::load::Loaded;
 use std::fs;
 use std::path::Path;
 
-/// Every input is there, and every output's directory, made if need be.
-pub(super) fn check(loaded: &Loaded) -> Result<(), Failure> {
+/// Every input is there, where `inputs` are read, and every output's directory, made if need be.
+pub(super) fn check(loaded: &Loaded, inputs: bool) -> Result<(), Failure> {
     let mut problems = Vec::new();
-    for path in loaded.file.sources.iter().filter_map(|s| s.path.as_ref()) {
+    let sources = loaded.file.sources.iter().filter(|_| inputs);
+    for path in sources.filter_map(|s| s.path.as_ref()) {
         problems.extend(input(path));
     }
     if problems.is_empty() {

@@ -256,7 +256,8 @@ pub(super) fn by_shard(log: &[(u32, Seen)], shards: u32) -> Vec<Vec<Seen>> {
 }
 
 /// Even rows to port 0, odd rows to port 1.
-pub(super) struct Split;
+#[derive(Debug)]
+pub struct Split;
 
 impl flux_io_core::Node for Split {
     fn on_batch(
@@ -283,10 +284,12 @@ impl flux_io_core::Node for Split {
     }
 }
 
-/// Pairs the rows of two ports as `a * 1000 + b`, and refuses a port that is ahead.
-#[derive(Default)]
-pub(super) struct Zip {
+/// Pairs the rows of two ports as `a * 1000 + b`, and refuses a port that is ahead, until the other
+/// one has ended; what has no partner is dropped.
+#[derive(Debug, Default)]
+pub struct Zip {
     waiting: [std::collections::VecDeque<u64>; 2],
+    ended: bool,
 }
 
 impl flux_io_core::Node for Zip {
@@ -309,7 +312,17 @@ impl flux_io_core::Node for Zip {
     }
 
     fn accepts(&self, port: usize) -> bool {
-        self.waiting[port].len() <= self.waiting[1 - port].len()
+        self.ended || self.waiting[port].len() <= self.waiting[1 - port].len()
+    }
+
+    fn on_input_end(
+        &mut self,
+        _port: usize,
+        _outs: &mut [flux_io_core::Outbox],
+        _cx: &mut StageCx<'_>,
+    ) -> Result<Step, StageError> {
+        self.ended = true;
+        Ok(Step::Done)
     }
 
     fn snapshot(&mut self, to: &mut Vec<u8>) -> Result<(), StageError> {

@@ -19,13 +19,14 @@ pub mod merge;
 pub mod order;
 pub mod panics;
 pub mod parallel;
+pub mod promises;
 pub mod scheduler;
 pub mod stop;
 pub mod timers;
 pub mod virtual_time;
 pub mod watchdog;
 
-pub use kit::{KeyBy, OnBatch, Seen, Tape, Workers, by_row};
+pub use kit::{KeyBy, OnBatch, Seen, Split, Tape, Workers, Zip, by_row};
 
 use flux_io_core::Engine;
 
@@ -62,6 +63,9 @@ macro_rules! with_engine_laws {
                 an_ended_input_holds_nothing_back,
                 b058_a_quarantined_input_is_left_out,
                 idleness_travels_with_the_turn;
+            promises:
+                a_node_promises_no_more_than_it_holds,
+                the_input_that_holds_time_back_is_taken;
             parallel:
                 parallel_instances_keep_the_order,
                 controls_keep_their_place_through_parallel_instances,

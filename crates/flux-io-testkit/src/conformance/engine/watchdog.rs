@@ -15,8 +15,8 @@ use flux_io_core::{
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Longer than a thread of a busy machine waits for its turn.
-const EVERY: Duration = Duration::from_millis(25);
+/// Long beside what a busy machine may keep a thread waiting.
+const EVERY: Duration = Duration::from_millis(20);
 const INTERVALS: u32 = 3;
 
 fn watched(options: RunOptions, then: OnStuck) -> RunOptions {
@@ -181,7 +181,10 @@ pub fn b065_a_flush_is_asked_for_before_the_run_fails(engine: &dyn Engine) {
         let mut p = HandPlan::from("in", VecSource::<u64>::new(0..20))
             .then("holds", Holds { flushed: false, lets_go });
         p.graph.nodes[1].kind = StageKind::Accumulator;
-        let report = engine.run_plan(p.into("out", sink).plan(), watched(options, OnStuck::Flush));
+        // One that lets go must be given the time to.
+        let every = if lets_go { EVERY * 10 } else { EVERY };
+        let options = options.watchdog(Watchdog::new(every, INTERVALS).then(OnStuck::Flush));
+        let report = engine.run_plan(p.into("out", sink).plan(), options);
         let (ended, rows) = if lets_go { (Ended::Completed, 20) } else { (Ended::Failed, 0) };
         assert_eq!((report.ended, shelf.len()), (ended, rows), "{:?}", report.failure);
         found(report);
