@@ -6,7 +6,7 @@ use flux_io_sim::{Fault, Faults, simulate};
 
 /// A stream and the run that it gave when it was recorded, line by line. A change of the driver
 /// that polls, wakes or retries otherwise shows here; after a look at the difference, the test
-/// prints what to put in place of the file. Rows 278, 321.
+/// prints what to put in place of the file. Row 278.
 #[test]
 fn a_recorded_run_is_replayed_event_by_event() {
     let golden = include_str!("golden/assembly.jsonl");

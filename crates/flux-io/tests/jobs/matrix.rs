@@ -97,7 +97,7 @@ pub(crate) fn wordcount() {
 /// Rows 219, 220.
 pub(crate) fn graph() {
     const ROWS: u64 = 700;
-    let third = |x: u64| if x % 3 == 0 { x * 10 } else { x + 1 };
+    let third = |x: u64| if x.is_multiple_of(3) { x * 10 } else { x + 1 };
     let ordered = (0..ROWS).map(|x| third(x) * 1_000 + third(x) % 7).collect();
     everywhere(
         |workers| {
