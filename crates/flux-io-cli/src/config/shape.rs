@@ -341,7 +341,11 @@ static ROUTE: Shape = Shape {
             Form::List(&Form::Word(m::Takes::WORDS)),
             "The classes it looks at; all when not given.",
         ),
-        must("when", Form::Text, "The filter."),
+        must(
+            "when",
+            Form::Text,
+            "The filter, on what the sink gets: \"record.kwh > 3.5\" when merged.",
+        ),
         must("to", Form::Text, "The sink."),
     ],
 };

@@ -150,7 +150,8 @@ impl Summary<'_> {
         for sink in self.sinks.iter().filter(|s| written && s.kind == SinkKind::File) {
             if let Some(path) = &sink.path {
                 let takes: Vec<&str> = sink.takes.iter().map(|class| class.word()).collect();
-                writeln!(t, "  {:<24} {}", takes.join(", "), path.value)?;
+                let what = if takes.is_empty() { "routed".to_owned() } else { takes.join(", ") };
+                writeln!(t, "  {what:<24} {}", path.value)?;
             }
         }
         Ok(())
