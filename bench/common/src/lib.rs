@@ -29,9 +29,7 @@ pub use records::digest_of_records;
 pub use report::{Line, Measured, report, timed};
 pub use rng::{Rng, mix};
 pub use task::{Task, run_child};
-pub use texts::{
-    MEASURES, Spread, WORDS_PER_LINE, input_file, keys_of, row_of, word_sum,
-};
+pub use texts::{MEASURES, Spread, WORDS_PER_LINE, input_file, keys_of, row_of, word_sum};
 
 /// The allocator of every binary that links this crate, as the table names it.
 pub const ALLOCATOR: &str = "mimalloc (crate 0.1, default features off)";

@@ -58,9 +58,7 @@ mod tests {
     fn both_forms_of_a_record_are_the_same() {
         let merged = serde_json::json!({"key": "k", "ts": 4, "source": "s", "temperature": 1.5,
             "salinity": 2.0, "pressure": 3.0, "oxygen": 4.0, "notes": ["a", "b", "c", "d"]});
-        let part = |var: &str, value: f64, note: &str, ts: i64| {
-            serde_json::json!({"var": var, "value": value, "note": note, "ts": ts, "source": "s"})
-        };
+        let part = |var: &str, value: f64, note: &str, ts: i64| serde_json::json!({"var": var, "value": value, "note": note, "ts": ts, "source": "s"});
         let parts = serde_json::json!({"key": "k", "status": "complete", "fragments": [
             part("oxygen", 4.0, "d", 4), part("temperature", 1.5, "a", 1),
             part("salinity", 2.0, "b", 2), part("pressure", 3.0, "c", 3)]});

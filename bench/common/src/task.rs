@@ -46,6 +46,7 @@ fn default_items(workload: &str) -> u64 {
         "w4" | "w4m" => 20_000_000,
         "w9" => 1_000_000,
         "cpu" => 400_000,
+        "mixed" => 40_000,
         "w5" => 8 << 20,
         "lat" => 16 << 20,
         "orders" => ORDERS[1].lines,

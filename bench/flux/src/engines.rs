@@ -14,6 +14,8 @@ pub(crate) enum On {
     Tokio(u32),
     /// A rayon pool with this many workers.
     Rayon(u32),
+    /// Tokio and rayon with this many workers each, by what stages declare.
+    Hybrid(u32),
 }
 
 impl On {
@@ -25,6 +27,7 @@ impl On {
             "flux-tokio-2" => Self::Tokio(2),
             "flux-rayon-1" => Self::Rayon(1),
             "flux-rayon-2" => Self::Rayon(2),
+            "flux-hybrid-2" => Self::Hybrid(2),
             _ => return None,
         })
     }
@@ -33,7 +36,7 @@ impl On {
     pub(crate) const fn workers(self) -> u32 {
         match self {
             Self::Sync => 1,
-            Self::Tokio(n) | Self::Rayon(n) => n,
+            Self::Tokio(n) | Self::Rayon(n) | Self::Hybrid(n) => n,
         }
     }
 }
@@ -52,6 +55,7 @@ pub(crate) fn run(
         On::Sync => engine::Sync::new().with(options).run(flow),
         On::Tokio(_) => engine::Tokio::new().with(options).run_blocking(flow),
         On::Rayon(_) => engine::Rayon::new().with(options).run(flow),
+        On::Hybrid(_) => engine::Hybrid::new().with(options).run(flow),
     };
     report.map_err(|error| failed(&error))
 }

@@ -3,6 +3,7 @@
 mod cpu;
 mod engines;
 mod latency;
+mod mixed;
 mod orders;
 mod w1;
 mod w2;
@@ -24,6 +25,7 @@ fn main() -> ExitCode {
         "w4" | "w4m" => w4::run(task),
         "w9" => w9::run(task),
         "cpu" => cpu::run(task),
+        "mixed" => mixed::run(task),
         "w5" => w5::run(task),
         "w7" => w7::run(task),
         "orders" => orders::run(task),

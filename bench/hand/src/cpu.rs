@@ -20,10 +20,8 @@ pub(crate) fn run(task: &Task) -> Result<Measured, BenchError> {
         }),
         "rayon-2t" => {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(2).build();
-            let pool = pool.map_err(|error| BenchError::Failed {
-                what: "rayon",
-                detail: error.to_string(),
-            })?;
+            let pool = pool
+                .map_err(|error| BenchError::Failed { what: "rayon", detail: error.to_string() })?;
             timed(|| {
                 let sum = || (0..n).into_par_iter().map(burn).reduce(|| 0, u64::wrapping_add);
                 Ok(pool.install(sum))

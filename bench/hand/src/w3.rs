@@ -2,7 +2,9 @@
 
 use std::{path::Path, thread};
 
-use bench_common::{BenchError, Measured, Task, for_each_block, input_file, parts, timed, word_sum};
+use bench_common::{
+    BenchError, Measured, Task, for_each_block, input_file, parts, timed, word_sum,
+};
 use hashbrown::HashMap;
 
 type Counts<K> = HashMap<K, u64, foldhash::fast::RandomState>;
@@ -33,7 +35,10 @@ fn on_threads(path: &Path, threads: u64) -> Result<u64, BenchError> {
             for_each_block(path, part, |block| count(block, &mut counts)).map(|()| counts)
         };
         let running: Vec<_> = parts.into_iter().map(|p| scope.spawn(move || count(p))).collect();
-        running.into_iter().map(|t| t.join().map_err(|_| BenchError::panicked("a counter"))).collect::<Vec<_>>()
+        running
+            .into_iter()
+            .map(|t| t.join().map_err(|_| BenchError::panicked("a counter")))
+            .collect::<Vec<_>>()
     });
     let mut all = Counts::default();
     for map in maps {

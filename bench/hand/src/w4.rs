@@ -40,7 +40,10 @@ fn on_threads<T: Table>(path: &Path, threads: u64) -> Result<u64, BenchError> {
             for_each_block(path, part, |block| table.take(block)).map(|()| table)
         };
         let running: Vec<_> = parts.into_iter().map(|p| scope.spawn(move || fill(p))).collect();
-        running.into_iter().map(|t| t.join().map_err(|_| BenchError::panicked("a table"))).collect::<Vec<_>>()
+        running
+            .into_iter()
+            .map(|t| t.join().map_err(|_| BenchError::panicked("a table")))
+            .collect::<Vec<_>>()
     });
     let mut tables = tables.into_iter();
     let mut all = match tables.next() {

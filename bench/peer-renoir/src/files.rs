@@ -15,9 +15,9 @@ fn no_result() -> BenchError {
 pub(crate) fn group_by_count(items: u64, replicas: u64) -> Result<(u64, f64), BenchError> {
     let context = context(replicas)?;
     let lines = context.stream_file(input_file("w3", items));
-    let words = lines.batch_mode(BatchMode::fixed(BATCH_ITEMS)).flat_map(|line: String| {
-        line.trim_end().split(' ').map(str::to_owned).collect::<Vec<_>>()
-    });
+    let words = lines
+        .batch_mode(BatchMode::fixed(BATCH_ITEMS))
+        .flat_map(|line: String| line.trim_end().split(' ').map(str::to_owned).collect::<Vec<_>>());
     let counts = words.group_by_count(|word: &String| word.clone()).collect_vec();
     let seconds = timed(|| context.execute_blocking()).1;
     let counts = counts.get().ok_or_else(no_result)?;
@@ -71,11 +71,7 @@ impl From<Seen> for Spread {
 }
 
 /// W4 with a fold of each key that is merged across replicas.
-pub(crate) fn spreads(
-    workload: &str,
-    items: u64,
-    replicas: u64,
-) -> Result<(u64, f64), BenchError> {
+pub(crate) fn spreads(workload: &str, items: u64, replicas: u64) -> Result<(u64, f64), BenchError> {
     let context = context(replicas)?;
     let lines = context.stream_file(input_file(workload, items));
     let rows = lines.batch_mode(BatchMode::fixed(BATCH_ITEMS)).map(|line: String| {

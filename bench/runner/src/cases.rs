@@ -48,7 +48,7 @@ pub(crate) struct Workload {
 pub(crate) const PYTHON: &str = "python3";
 
 /// All workloads, in the order of the report.
-pub(crate) const WORKLOADS: [Workload; 11] = [
+pub(crate) const WORKLOADS: [Workload; 12] = [
     Workload {
         name: "w1",
         title: "map, filter, map, sum over u64",
@@ -103,6 +103,13 @@ pub(crate) const WORKLOADS: [Workload; 11] = [
         title: "a map of two microseconds a number, summed",
         items: 400_000,
         quick_items: 50_000,
+        warm_mib: 0,
+    },
+    Workload {
+        name: "mixed",
+        title: "a call of a millisecond, 64 at a time, then 16 microseconds of work",
+        items: 40_000,
+        quick_items: 8_000,
         warm_mib: 0,
     },
     Workload {
@@ -213,6 +220,7 @@ pub(crate) const CASES: &[Case] = &[
     case("w3", "flux-tokio-2", "flux"),
     case("w3", "flux-rayon-1", "flux").full(),
     case("w3", "flux-rayon-2", "flux"),
+    case("w3", "flux-hybrid-2", "flux").full(),
     case("w3", "flux-strings", "flux"),
     case("w4", "dense-256", "hand").limit(),
     case("w4", "dense-256-2t", "hand"),
@@ -228,6 +236,7 @@ pub(crate) const CASES: &[Case] = &[
     case("w4", "flux-tokio-2", "flux"),
     case("w4", "flux-rayon-1", "flux").full(),
     case("w4", "flux-rayon-2", "flux"),
+    case("w4", "flux-hybrid-2", "flux").full(),
     case("w4m", "dense-256", "hand").limit(),
     case("w4m", "dense-256-2t", "hand"),
     case("w4m", "map", "hand").full(),
@@ -242,12 +251,15 @@ pub(crate) const CASES: &[Case] = &[
     case("w4m", "flux-tokio-2", "flux"),
     case("w4m", "flux-rayon-1", "flux").full(),
     case("w4m", "flux-rayon-2", "flux"),
+    case("w4m", "flux-hybrid-2", "flux").full(),
     case("w9", "sonic-loop", "hand").limit(),
     case("w9", "duckdb-1t", PYTHON).full(),
     case("w9", "duckdb-2t", PYTHON).peer(),
     case("w9", "polars-2t", PYTHON),
     case("w9", "flux-sync", "flux"),
     case("w9", "flux-tokio-2", "flux"),
+    case("w9", "program-sync", "program"),
+    case("w9", "program-tokio-2", "program"),
     case("w9", "flux-rayon-2", "flux").full(),
     case("cpu", "loop", "hand").limit(),
     case("cpu", "loop-2t", "hand"),
@@ -261,6 +273,11 @@ pub(crate) const CASES: &[Case] = &[
     case("cpu", "flux-tokio-2", "flux"),
     case("cpu", "flux-rayon-1", "flux").full(),
     case("cpu", "flux-rayon-2", "flux"),
+    case("cpu", "flux-hybrid-2", "flux"),
+    case("mixed", "flux-sync", "flux").full(),
+    case("mixed", "flux-tokio-2", "flux").peer(),
+    case("mixed", "flux-rayon-2", "flux").peer(),
+    case("mixed", "flux-hybrid-2", "flux"),
     case("w5", "prefetch-256", "hand").limit(),
     case("w5", "prefetch-64", "hand").full(),
     case("w5", "prefetch-1024", "hand").full(),
@@ -280,10 +297,13 @@ pub(crate) const CASES: &[Case] = &[
     case("w5", "flux-tokio-1", "flux").full(),
     case("w5", "flux-rayon-1", "flux").full(),
     case("w5", "flux-rayon-2", "flux"),
+    case("w5", "flux-hybrid-2", "flux"),
     case("w5", "flux-tombstones", "flux"),
     case("orders", "sonic-loop", "hand").limit(),
     case("orders", "flux-sync", "flux"),
     case("orders", "flux-tokio-2", "flux"),
+    case("orders", "program-sync", "program"),
+    case("orders", "program-tokio-2", "program"),
     case("lat", "loop", "hand").limit(),
     case("lat", "flux-sync", "flux"),
     case("lat", "flux-tokio", "flux"),
@@ -330,7 +350,7 @@ mod tests {
         for case in CASES {
             assert!(WORKLOADS.iter().any(|w| w.name == case.workload), "{case:?}");
         }
-        for workload in WORKLOADS.iter().filter(|w| w.name != "w7") {
+        for workload in WORKLOADS.iter().filter(|w| !matches!(w.name, "w7" | "mixed")) {
             let cases = CASES.iter().filter(|c| c.workload == workload.name);
             assert_eq!(cases.filter(|c| c.role == Role::Limit).count(), 1, "{}", workload.name);
         }

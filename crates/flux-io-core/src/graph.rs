@@ -201,7 +201,8 @@ pub enum Route {
     Forward,
     /// By the key's hash: one owner per key.
     Hash,
-    /// Batch by batch in turn.
+    /// Batch by batch in turn. Behind several instances an ordered channel cannot deal out again: it
+    /// forwards, and the stage has as many instances as the one before it.
     RoundRobin,
 }
 

@@ -5,6 +5,10 @@ use flux_io_flow::PlanFaults;
 #[cfg(any(feature = "engine-sync", feature = "engine-tokio", feature = "engine-rayon"))]
 use {flux_io_core::RunOptions, flux_io_flow::Runnable};
 
+#[cfg(feature = "engine-tokio")]
+#[doc(inline)]
+pub use flux_io_engine_tokio::{Block, DataflowEngine};
+
 #[cfg(feature = "engine-hybrid")]
 #[doc(inline)]
 pub use flux_io_engine_hybrid::{Assigned, Assignment, Cost, Costs, Fallback, HybridEngine, Why};

@@ -7,6 +7,7 @@ mod jobs;
 use flux_io_testkit::jobs::expected::Expected;
 use flux_io_testkit::jobs::flights::{self, Arrival};
 use flux_io_testkit::jobs::fragment::Job;
+use flux_io_testkit::jobs::lines::Lines;
 use flux_io_testkit::jobs::orders::{self, Orders};
 use flux_io_testkit::jobs::reference;
 use jobs::{Case, ENGINES, run};
@@ -112,8 +113,11 @@ fn orders_clean_and_with_chaos_in_every_order_of_arrival() {
             [orders::Arrival::Time, orders::Arrival::Shuffled(3), orders::Arrival::HeaderLast]
         {
             let (lines, sent) = all.lines(arrival, chaos);
+            // Batches of one row cost most; the hardest order has them.
+            let one_by_one = chaos && arrival == orders::Arrival::HeaderLast;
+            let batches = if one_by_one { &BATCHES[..] } else { &BATCHES[1..] };
             for engine in ENGINES {
-                for batch in [7, 1024] {
+                for &batch in batches {
                     let deadline = arrival == orders::Arrival::Time;
                     let case = Case { deadline, ..Case::orders(batch) };
                     let ran = run(engine, case, &lines);
@@ -127,6 +131,61 @@ fn orders_clean_and_with_chaos_in_every_order_of_arrival() {
             }
         }
     }
+}
+
+/// Both jobs, deadlines and chaos included, in the simulator: its batches, queues and schedules are
+/// drawn, its outcomes are those of the reference. Rows 113, 219.
+#[test]
+fn both_jobs_in_the_simulator() {
+    let flights = flights::arranged(&flights::week().unwrap(), Arrival::Shuffled(5));
+    let (orders, _) = Orders::generate(0.01).unwrap().lines(orders::Arrival::Time, true);
+    let first = |lines: &Lines, n: usize| -> Lines { lines.iter().take(n).collect() };
+    let jobs = [
+        (Case { deadline: true, ..Case::flights(0) }, first(&flights, 700)),
+        (Case { deadline: true, ..Case::orders(0) }, first(&orders, 700)),
+    ];
+    for (case, lines) in jobs {
+        let (policy, lag) = match case.job {
+            Job::Flights => (reference::flights_policy(), Some(flights::LAG)),
+            Job::Orders => (reference::orders_policy(true), Some(0)),
+        };
+        let model = reference::run_job(case.job, lines.iter(), policy, lag);
+        flux_io_sim::simulate(|swarm| jobs::described(case, &lines, swarm.pick(1, 3)))
+            .seeds(30)
+            .check(|run, got| {
+                let ran = jobs::account(&run.report, &got.take());
+                let same = ran.tally == model.tally && ran.late == model.late.len() as u64;
+                if same {
+                    Ok(())
+                } else {
+                    Err(format!("{:?} instead of {:?}", ran.tally, model.tally))
+                }
+            });
+    }
+}
+
+/// Words counted by key, on every engine.
+#[test]
+fn wordcount_everywhere() {
+    jobs::matrix::wordcount();
+}
+
+/// Split, ordered merge, broadcast, zip, on every engine.
+#[test]
+fn a_graph_everywhere() {
+    jobs::matrix::graph();
+}
+
+/// An asynchronous lookup with retries, on every engine.
+#[test]
+fn a_lookup_everywhere() {
+    jobs::matrix::lookup();
+}
+
+/// Poison, on every engine.
+#[test]
+fn poison_everywhere() {
+    jobs::matrix::poison();
 }
 
 /// The sync engine gives the same bytes for the same seed, and the same multiset for any seed.

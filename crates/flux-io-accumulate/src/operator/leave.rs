@@ -80,13 +80,15 @@ impl<C: Column, KO: KeyOf<C>, A: Accumulate<C, Key = KO::Key>> Accumulator<C, KO
             }
             _ => self.ledger.add(exit.class(), u64::from(fragments)),
         }
-        if mutant!(DoubleEmission) && exit == Exit::Complete && self.traits.events() {
-            if let Some(key) = self.table.heads[slot as usize].key.clone() {
-                self.emit(slot, &key, headers, exit, ob);
-                self.tally.complete -= u64::from(fragments);
-                self.tally.held += u64::from(fragments);
-                return;
-            }
+        if mutant!(DoubleEmission)
+            && exit == Exit::Complete
+            && self.traits.events()
+            && let Some(key) = self.table.heads[slot as usize].key.clone()
+        {
+            self.emit(slot, &key, headers, exit, ob);
+            self.tally.complete -= u64::from(fragments);
+            self.tally.held += u64::from(fragments);
+            return;
         }
         let saved = if self.traits.tombs { self.save_for_corrections(slot, exit) } else { None };
         let (mask, tag) = (self.mask(slot), self.table.heads[slot as usize].tag);

@@ -298,7 +298,8 @@ takes = ["complete", "dead_letters"]
     let mut log = String::new();
     for case in cases {
         let output = flux_io().args(*case).current_dir(&dir).output().unwrap();
-        writeln!(log, "== flux-io {} -> {}", case.join(" "), output.status.code().unwrap()).unwrap();
+        writeln!(log, "== flux-io {} -> {}", case.join(" "), output.status.code().unwrap())
+            .unwrap();
         log.push_str(&wrote(&output));
         log.push_str(&said(&output));
     }

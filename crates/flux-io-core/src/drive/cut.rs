@@ -40,6 +40,19 @@ fn names(stage: &StageNode) -> impl Iterator<Item = String> {
     std::iter::once(&stage.name).chain(stage.operators.iter().map(|o| &o.name)).cloned()
 }
 
+/// Instances that are dealt rows in order by other instances are as many as those: dealt out twice,
+/// an order could not be restored. Stages are described from the sources on.
+fn in_step(graph: &Graph, mut instances: Vec<u32>) -> Vec<u32> {
+    for e in &graph.edges {
+        let dealt = e.channel.route == Route::RoundRobin
+            && e.channel.ordering != ChannelOrdering::Unordered;
+        if dealt && instances[e.from.0] > 1 && instances[e.to.0] > 1 {
+            instances[e.to.0] = instances[e.from.0];
+        }
+    }
+    instances
+}
+
 /// The queues of an edge that was not chained away.
 struct Queues {
     route: Route,
@@ -72,7 +85,7 @@ impl<'env> Cutter<'env> {
         let drawn = || u64::from(host.choose(ChoiceKind::HashSeed, u32::MAX)) ^ o.seed;
         // A restored key must come to the instance that has its state.
         let hash_seed = restored_seed(o).or(o.hash_seed).unwrap_or_else(drawn);
-        let instances = bodies
+        let instances: Vec<u32> = bodies
             .iter()
             .zip(&graph.nodes)
             .map(|(b, n)| match b {
@@ -80,6 +93,7 @@ impl<'env> Cutter<'env> {
                 _ => 1,
             })
             .collect();
+        let instances = in_step(&graph, instances);
         let n = graph.nodes.len();
         let mut cutter = Self {
             run: Arc::new(Shared::new(host, o, max_rows, hash_seed)),
@@ -120,6 +134,9 @@ impl<'env> Cutter<'env> {
         let (a, b) = (self.instances[e.from.0], self.instances[e.to.0]);
         match e.channel.route {
             Route::Hash => Route::Hash,
+            Route::RoundRobin if a == b && e.channel.ordering != ChannelOrdering::Unordered => {
+                Route::Forward
+            }
             Route::Forward if a == b || b == 1 => Route::Forward,
             _ if b == 1 => Route::Forward,
             _ => Route::RoundRobin,

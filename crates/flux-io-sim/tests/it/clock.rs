@@ -79,7 +79,12 @@ fn line(swarm: &mut Swarm) -> (ExecutionPlan<'static>, Late) {
 /// sink. A time from before the wait would make deadlines come early (S7).
 #[test]
 fn a_stage_is_told_the_time_after_every_wait() {
-    let faults = Faults::none().with(Fault::SlowWrite).with(Fault::SlowFill);
+    // Time passes between polls too: before the first one, and behind a yield.
+    let faults = Faults::none()
+        .with(Fault::SlowWrite)
+        .with(Fault::SlowFill)
+        .with(Fault::SlowStep)
+        .with(Fault::Suspend);
     simulate(line).faults(faults).seeds(400).check(|_, late| {
         match late.lock().unwrap_or_else(PoisonError::into_inner).first() {
             Some(l) => Err(l.clone()),

@@ -22,6 +22,7 @@ fn walk(limits: Exhaustive) -> (SimStats, BTreeSet<Vec<(u32, Vec<u32>)>>) {
     (stats, outputs)
 }
 
+/// Every schedule within the bound is run, not only drawn ones. Row 279.
 #[test]
 fn a_small_pipeline_is_right_in_every_schedule() {
     let limits = Exhaustive { preemptions: 1, runs: 5_000, hashing: true };

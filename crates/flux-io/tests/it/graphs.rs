@@ -16,8 +16,9 @@ pub(crate) fn everywhere<P: Runnable<'static>, T>(
     make: impl Fn() -> (P, T),
     see: impl Fn(RunReport, T, &str),
 ) {
-    let engines: [&dyn Engine; 4] =
-        [&SyncEngine::new(), &SyncEngine::seeded(7), &TokioEngine, &RayonEngine];
+    let hybrid = crate::hybrid_laws::apart();
+    let engines: [&dyn Engine; 5] =
+        [&SyncEngine::new(), &SyncEngine::seeded(7), &TokioEngine, &RayonEngine, &hybrid];
     for engine in engines {
         for (batch, chain) in [(1, true), (7, false), (1024, true)] {
             let (pipeline, kept) = make();

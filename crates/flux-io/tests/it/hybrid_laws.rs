@@ -11,7 +11,7 @@ fn hybrid() -> HybridEngine {
 }
 
 /// Asks for the two executors by turns.
-struct Apart(HybridEngine, [&'static str; 2]);
+pub(crate) struct Apart(HybridEngine, [&'static str; 2]);
 
 impl Engine for Apart {
     fn name(&self) -> &'static str {
@@ -26,6 +26,11 @@ impl Engine for Apart {
         }
         self.0.run_plan(plan, options)
     }
+}
+
+/// Sources on tokio, what is behind them on rayon, and so on by turns.
+pub(crate) fn apart() -> Apart {
+    Apart(hybrid(), ["tokio", "rayon"])
 }
 
 macro_rules! tests {
@@ -44,14 +49,9 @@ mod together {
     flux_io_testkit::with_engine_laws!(tests);
 }
 
-/// Sources on tokio.
 mod apart {
-    use super::{Apart, hybrid};
+    use super::apart as engine;
     use flux_io_testkit::conformance::engine::{self as laws, Workers};
-
-    fn engine() -> Apart {
-        Apart(hybrid(), ["tokio", "rayon"])
-    }
 
     flux_io_testkit::with_engine_laws!(tests);
 }

@@ -21,3 +21,4 @@ mod models;
 mod parity;
 #[cfg(feature = "futures")]
 mod streams;
+mod watching;

@@ -1,11 +1,17 @@
-//! The jobs as pipelines of the facade.
+//! The jobs as pipelines of the facade, and where they run.
+
+pub(crate) mod matrix;
 
 use flux_io::accumulate::{AccumulateExt, After, Keep, Require};
 use flux_io::core::{
-    Batch, ByteColumn, ConnectorDescriptor, DeadCause, ExecutionPlan, Filled, IoCx, Ledger,
-    OnError, Outcome, RowError, RunOptions, RunReport, Source, StageError, Timestamp, Var,
+    Batch, ByteColumn, ConnectorDescriptor, DeadCause, Ended, Engine, ExecutionPlan, Filled, IoCx,
+    Ledger, OnError, Outcome, RowError, RunOptions, RunReport, Source, StageError, Timestamp, Var,
 };
-use flux_io::{engine, flow::Pipeline, sink};
+use flux_io::engine::Hybrid;
+use flux_io::{flow::Pipeline, sink};
+use flux_io_engine_rayon::RayonEngine;
+use flux_io_engine_sync::SyncEngine;
+use flux_io_engine_tokio::TokioEngine;
 use flux_io_testkit::jobs::expected::Expected;
 use flux_io_testkit::jobs::flights;
 use flux_io_testkit::jobs::fragment::{self, Fragment, Job, MAX_RECORD_BYTES};
@@ -29,6 +35,16 @@ pub(crate) enum On {
 
 pub(crate) const ENGINES: [On; 6] =
     [On::Sync, On::Tokio(1), On::Tokio(2), On::Rayon(1), On::Rayon(2), On::Hybrid(2)];
+
+impl On {
+    /// Its workers, `alone` where there is one thread.
+    pub(crate) const fn workers(self, alone: u32) -> u32 {
+        match self {
+            Self::Tokio(n) | Self::Rayon(n) | Self::Hybrid(n) => n,
+            Self::Sync | Self::Seeded(_) => alone,
+        }
+    }
+}
 
 /// A job, and how it is run.
 #[derive(Clone, Copy, Debug)]
@@ -127,7 +143,7 @@ fn variable(job: Job, f: &Fragment) -> Var {
 }
 
 /// What a key's fragments become: canonical text by bit.
-type Texts = BTreeMap<u32, Vec<u8>>;
+pub(crate) type Texts = BTreeMap<u32, Vec<u8>>;
 
 /// What both jobs ask of their accumulator.
 macro_rules! words {
@@ -148,17 +164,38 @@ fn apart(mut plan: ExecutionPlan<'static>) -> ExecutionPlan<'static> {
     plan
 }
 
+/// Runs a plan; whatever the report says is for the caller to judge.
+pub(crate) fn run_on(on: On, plan: ExecutionPlan<'static>, options: RunOptions) -> RunReport {
+    match on {
+        On::Sync => SyncEngine::new().run_plan(plan, options),
+        On::Seeded(s) => SyncEngine::seeded(s).run_plan(plan, options.seed(s)),
+        On::Tokio(_) => TokioEngine.run_plan(plan, options),
+        On::Rayon(_) => RayonEngine.run_plan(plan, options),
+        On::Hybrid(_) => Hybrid::new().engine().run_plan(apart(plan), options),
+    }
+}
+
 pub(crate) fn run(on: On, case: Case, lines: &Lines) -> Ran {
-    let Case { job, deadline, batch, shards } = case;
+    let workers = on.workers(case.shards.max(1));
+    let (plan, collected) = described(case, lines, workers);
+    let options = RunOptions::default().batch(case.batch).workers(workers);
+    let report = run_on(on, plan, options);
+    assert_eq!(report.ended, Ended::Completed, "{:?}", report.failure);
+    account(&report, &collected.take())
+}
+
+/// A job as a plan, and where its outcomes are collected.
+pub(crate) fn described(
+    case: Case,
+    lines: &Lines,
+    workers: u32,
+) -> (ExecutionPlan<'static>, sink::Collected<Outcome<String, Texts>>) {
+    let Case { job, deadline, .. } = case;
     let lines = Arc::new(lines.to_vecs());
     let (collect, collected) = sink::collect::<Outcome<String, Texts>>();
     let (lag, ttl) = match job {
         Job::Flights => (flights::LAG as u64, flights::DEADLINE as u64),
         Job::Orders => (0, DEADLINE_DAYS as u64 * 86_400_000_000_000),
-    };
-    let workers = match on {
-        On::Tokio(n) | On::Rayon(n) | On::Hybrid(n) => n,
-        On::Sync | On::Seeded(_) => shards.max(1),
     };
     let keyed = Pipeline::new()
         .source("lines", Feed { lines, next: 0 })
@@ -182,26 +219,17 @@ pub(crate) fn run(on: On, case: Case, lines: &Lines) -> Ran {
                 .merge(merge)
         }),
     };
-    let flow = assembled.parallel(workers).sink("out", collect);
-    let options = RunOptions::default().batch(batch).workers(workers);
-    let report = match on {
-        On::Sync => engine::Sync::new().with(options).run(flow),
-        On::Seeded(s) => engine::Sync::seeded(s).with(options.seed(s)).run(flow),
-        On::Tokio(_) => engine::Tokio::new().with(options).run_blocking(flow),
-        On::Rayon(_) => engine::Rayon::new().with(options).run(flow),
-        On::Hybrid(_) => engine::Hybrid::new().with(options).run(apart(flow.plan().unwrap())),
-    };
-    account(report.unwrap(), collected.take())
+    (assembled.parallel(workers).sink("out", collect).plan().unwrap(), collected)
 }
 
-fn account(report: RunReport, outcomes: Vec<Outcome<String, Texts>>) -> Ran {
+pub(crate) fn account(report: &RunReport, outcomes: &[Outcome<String, Texts>]) -> Ran {
     report.check().unwrap();
     let ledger = report.ledger("assemble").unwrap();
     assert!(ledger.balanced(), "{ledger}");
     assert_eq!(ledger.get(flux_io::core::Class::Open), 0);
     let mut late = 0;
     let mut lines = Vec::new();
-    for o in &outcomes {
+    for o in outcomes {
         let missing = o.headers().missing.as_deref().unwrap_or_default();
         let missing = missing.iter().map(ToString::to_string).collect();
         match o {
@@ -209,5 +237,5 @@ fn account(report: RunReport, outcomes: Vec<Outcome<String, Texts>>) -> Ran {
             _ => lines.push(OutcomeLine::new(o.key().clone(), missing, o.value().values())),
         }
     }
-    Ran { tally: Tally::of(&lines), lines, late, ledger, dead: report.dead_letters }
+    Ran { tally: Tally::of(&lines), lines, late, ledger, dead: report.dead_letters.clone() }
 }

@@ -70,6 +70,7 @@ macro_rules! with_engine_laws {
                 parallel_instances_keep_the_order,
                 controls_keep_their_place_through_parallel_instances,
                 a_parallel_chain_keeps_the_order,
+                parallel_stages_dealt_in_turn_keep_the_order,
                 parallel_instances_feed_an_exchange_in_order;
             checkpoint:
                 a_snapshot_holds_what_came_before_the_barrier,

@@ -139,6 +139,27 @@ pub fn a_parallel_chain_keeps_the_order(engine: &dyn Engine) {
     }
 }
 
+/// Parallel stages that are each dealt their rows in turn keep the order too, whatever their numbers
+/// of instances.
+pub fn parallel_stages_dealt_in_turn_keep_the_order(engine: &dyn Engine) {
+    for batch in BATCHES {
+        for (a, b, c) in [(3, 3, 3), (3, 2, 4), (2, 5, 1)] {
+            let (sink, shelf) = CollectSink::<u64>::new();
+            let mut p = HandPlan::from("in", ScriptSource::<u64>::new((0..N).map(Line::Row)));
+            let mut last = 0;
+            for (name, n) in [("first", a), ("second", b), ("third", c)] {
+                let stage = p.many(name, n, |_| super::by_row(|r, out| out.push(r + 1)));
+                p.edge((last, 0), (stage, 0), IN_TURN);
+                last = stage;
+            }
+            let out = p.sink("out", sink);
+            p.join(last, out);
+            completed(&engine.run_plan(p.plan(), RunOptions::default().batch(batch)));
+            assert_eq!(shelf.take(), (3..N + 3).collect::<Vec<_>>(), "{a}, {b}, {c}: {batch}");
+        }
+    }
+}
+
 /// Rows that go through parallel instances to a keyed exchange reach each shard in the order they
 /// were read.
 pub fn parallel_instances_feed_an_exchange_in_order(engine: &dyn Engine) {
