@@ -43,7 +43,7 @@ fn four() -> BreakerPolicy {
 }
 
 /// All eight combinations of "enough calls", "too many failed", "too many slow": it opens when
-/// there are enough and either is so.
+/// there are enough and either is so. Row 189.
 #[test]
 fn b047_enough_calls_and_failed_or_slow() {
     for (enough, failed, slow) in (0..8).map(|i| (i & 1 != 0, i & 2 != 0, i & 4 != 0)) {

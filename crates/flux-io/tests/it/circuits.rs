@@ -150,7 +150,7 @@ fn judge(run: &SimRun, job: Job) -> Result<(), String> {
 
 /// Bursts of failures, or of calls that hang until their time limit, open the circuit; it lets
 /// trials through after its cooldown, closes on their evidence, and once nothing fails any more it
-/// opens at most once, from what it had seen before. Rows 173, 276, 284.
+/// opens at most once, from what it had seen before. Rows 173, 188, 276, 284.
 #[test]
 fn bursts_open_it_and_it_recovers() {
     let (mut opened, mut closed, mut waited) = (0, 0, 0);
