@@ -15,10 +15,14 @@ pub use flux_io_flow as flow;
 
 #[cfg(feature = "accumulate")]
 pub mod accumulate;
+#[cfg(feature = "backpressure")]
+pub mod backpressure;
 pub mod engine;
 pub mod prelude;
 #[cfg(feature = "futures")]
 pub mod stream;
+#[cfg(feature = "backpressure")]
+mod sync;
 
 #[cfg(feature = "connect")]
 pub use flux_io_connect as connect;

@@ -1,6 +1,7 @@
-//! A budget that bounds, and spilled frames in memory.
+//! A budget that bounds, and spilled frames in memory, with faults.
 
 use super::lock;
+use super::{Fault, Faults};
 use flux_io_core::{
     ConsumerId, MemoryPool, Pressure, ReserveError, SpillError, SpillPlace, SpillStore,
 };
@@ -173,5 +174,67 @@ impl SpillStore for MemorySpill {
 
     fn written(&self) -> u64 {
         self.written
+    }
+}
+
+/// A spill store with faults by call: appends, reads, replays and frees, counted together from 0.
+/// Every fault is an I/O error; [`Fault::After`] lets a replay hand out so many frames first. A
+/// failed append or read did nothing, a failed free has freed.
+#[derive(Debug)]
+pub struct FlakySpill<S> {
+    inner: S,
+    faults: Faults,
+}
+
+impl<S> FlakySpill<S> {
+    /// `inner` with these faults.
+    pub const fn new(inner: S, faults: Faults) -> Self {
+        Self { inner, faults }
+    }
+
+    fn begin(&mut self, operation: &'static str, partition: u32) -> Result<(), SpillError> {
+        match self.faults.begin().1 {
+            None => Ok(()),
+            Some(_) => Err(failed(operation, partition, None, io::ErrorKind::Other)),
+        }
+    }
+}
+
+impl<S: SpillStore> SpillStore for FlakySpill<S> {
+    fn append(&mut self, partition: u32, frame: &[u8]) -> Result<SpillPlace, SpillError> {
+        self.begin("write", partition)?;
+        self.inner.append(partition, frame)
+    }
+
+    fn read(
+        &mut self,
+        partition: u32,
+        place: SpillPlace,
+        out: &mut Vec<u8>,
+    ) -> Result<(), SpillError> {
+        self.begin("read", partition)?;
+        self.inner.read(partition, place, out)
+    }
+
+    fn replay(&mut self, partition: u32, each: &mut dyn FnMut(&[u8])) -> Result<(), SpillError> {
+        let Some(fault) = self.faults.begin().1 else { return self.inner.replay(partition, each) };
+        let mut left = if let Fault::After(n) = fault { n } else { 0 };
+        self.inner.replay(partition, &mut |frame| {
+            if left > 0 {
+                left -= 1;
+                each(frame);
+            }
+        })?;
+        Err(failed("read", partition, None, io::ErrorKind::Other))
+    }
+
+    fn free(&mut self, partition: u32) -> Result<(), SpillError> {
+        let begun = self.begin("free", partition);
+        self.inner.free(partition)?;
+        begun
+    }
+
+    fn written(&self) -> u64 {
+        self.inner.written()
     }
 }

@@ -15,7 +15,7 @@ mod transactional;
 
 pub use fault::{Fault, Faults};
 pub use host::{ManualEngine, ManualHost, Run, Stuck};
-pub use memory::{BoundedPool, MemorySpill};
+pub use memory::{BoundedPool, FlakySpill, MemorySpill};
 pub use observer::{Noted, RecordingObserver};
 pub use script::{Line, ScriptSource};
 pub use sink::{CollectSink, FlakySink, Shelf};

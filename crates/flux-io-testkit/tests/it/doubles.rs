@@ -3,16 +3,16 @@
 use flux_io_core::{Admission, CheckpointToken, Mark};
 use flux_io_core::{
     Batch, ByteColumn, Column, ConsumerId, Cost, Epoch, Filled, FlowControl, IoCx, MemoryPool,
-    Moment, Out, RangeColumn, ReserveError, Sink, Source, Stage, StageCx, StageError, Step,
-    Timestamp, TransactionalSink, WindowBounds,
+    Moment, Out, RangeColumn, ReserveError, Sink, Source, SpillError, SpillPlace, SpillStore,
+    Stage, StageCx, StageError, Step, Timestamp, TransactionalSink, WindowBounds,
 };
 use flux_io_testkit::conformance::{
     column, engine, flow_control, key, memory_pool, sink, snapshot_store, source, spill_store,
     stage, transactional_sink,
 };
 use flux_io_testkit::doubles::{
-    Books, BoundedPool, CollectSink, Fault, Faults, FlakySink, FlakySource, Line, ManualEngine,
-    MemorySnapshots, MemorySpill, ScriptSource, Shelf, TransactionalVec, VecSource,
+    Books, BoundedPool, CollectSink, Fault, Faults, FlakySink, FlakySource, FlakySpill, Line,
+    ManualEngine, MemorySnapshots, MemorySpill, ScriptSource, Shelf, TransactionalVec, VecSource,
 };
 use std::sync::Arc;
 
@@ -109,10 +109,55 @@ fn stores_and_pools_keep_their_laws() {
     snapshot_store::laws(MemorySnapshots::new);
 }
 
+/// What was spilled comes back, in any use and whichever call fails. The only store so far is the
+/// kit's double. Row 281.
+#[test]
+fn spilled_frames_come_back() {
+    spill_store::any_use_equals_the_model(&MemorySpill::new);
+    spill_store::laws_of_failures(|call| {
+        FlakySpill::new(MemorySpill::new(), Faults::at([(call, Fault::After(2))]))
+    });
+}
+
+/// Keeps a frame although its append failed.
+struct Keeps {
+    inner: MemorySpill,
+    fails: u32,
+}
+
+impl SpillStore for Keeps {
+    fn append(&mut self, partition: u32, frame: &[u8]) -> Result<SpillPlace, SpillError> {
+        let place = self.inner.append(partition, frame)?;
+        self.fails = self.fails.wrapping_sub(1);
+        if self.fails == u32::MAX {
+            let source = std::io::ErrorKind::Other.into();
+            return Err(SpillError { operation: "write", partition, offset: None, source });
+        }
+        Ok(place)
+    }
+    fn read(&mut self, p: u32, at: SpillPlace, out: &mut Vec<u8>) -> Result<(), SpillError> {
+        self.inner.read(p, at, out)
+    }
+    fn replay(&mut self, p: u32, each: &mut dyn FnMut(&[u8])) -> Result<(), SpillError> {
+        self.inner.replay(p, each)
+    }
+    fn free(&mut self, p: u32) -> Result<(), SpillError> {
+        self.inner.free(p)
+    }
+    fn written(&self) -> u64 {
+        self.inner.written()
+    }
+}
+
+#[test]
+#[should_panic(expected = "frames in order of append")]
+fn a_store_that_keeps_what_it_refused_is_found() {
+    spill_store::laws_of_failures(|fails| Keeps { inner: MemorySpill::new(), fails });
+}
+
 /// A spill store that is full refuses and keeps what it has.
 #[test]
 fn a_full_spill_store_refuses() {
-    use flux_io_core::SpillStore;
     let mut store = MemorySpill::with_room(10);
     let place = store.append(1, b"12345678").expect("it fits");
     let e = store.append(1, b"901").expect_err("it is full");

@@ -4,6 +4,8 @@
 mod accumulating;
 mod branching;
 mod calls;
+#[cfg(feature = "backpressure")]
+mod circuits;
 mod composing;
 mod control;
 mod effects;
