@@ -5,6 +5,7 @@ use flux_io_core::{
     Graph, GraphEdge, OnError, Operator, Parallelism, Retry, Route, StageKind, StageNode, WhenFull,
 };
 use flux_io_flow::validate;
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::Path;
 
@@ -376,4 +377,37 @@ fn golden(name: &str, found: &str) {
         assert_eq!(a, b, "{name}, line {}", n + 1);
     }
     assert_eq!(expected.lines().count(), found.lines().count(), "{name}");
+}
+
+/// The codes of faults in the sources below a folder.
+fn codes(folder: &Path, found: &mut BTreeSet<String>) {
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            codes(&path, found);
+        } else if path.extension().is_some_and(|e| e == "rs") {
+            let text = std::fs::read_to_string(&path).unwrap();
+            let quoted = text.split('"').filter(|t| {
+                t.len() == 4 && t.starts_with('P') && t[1..].bytes().all(|b| b.is_ascii_digit())
+            });
+            found.extend(quoted.map(str::to_owned));
+        }
+    }
+}
+
+/// Every code that a fault of a plan has, in any library, has its line in the documentation.
+#[test]
+fn every_code_is_explained() {
+    let crates = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let mut found = BTreeSet::new();
+    for entry in std::fs::read_dir(&crates).unwrap() {
+        let folder = entry.unwrap().path().join("src");
+        if folder.is_dir() {
+            codes(&folder, &mut found);
+        }
+    }
+    let doc = std::fs::read_to_string(crates.join("../docs/errors.md")).unwrap();
+    let explained = doc.lines().filter_map(|l| l.strip_prefix("| P")?.get(..3));
+    let explained: BTreeSet<_> = explained.map(|n| format!("P{n}")).collect();
+    assert_eq!(explained, found);
 }
