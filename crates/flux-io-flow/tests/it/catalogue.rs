@@ -380,6 +380,7 @@ fn golden(name: &str, found: &str) {
 }
 
 /// The codes of faults in the sources below a folder.
+#[expect(clippy::unwrap_used, reason = "a helper of a test")]
 fn codes(folder: &Path, found: &mut BTreeSet<String>) {
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
