@@ -5,7 +5,7 @@
 //! with them, and with `--log` writes one line a call, correlated by stage and shard. Counting uses
 //! plain fields; the registry is locked once, when an instance is dropped.
 //!
-//! `cargo run --release --example decorator -- --log`
+//! `cargo run --release -p flux-io --example decorator -- --log`
 //!
 //! Row 334.
 

@@ -6,7 +6,7 @@
 //! pipeline and stops it: what was accepted flows through, and what is not complete leaves as a
 //! partial result that says what is missing.
 //!
-//! `cargo run --release --example embed`
+//! `cargo run --release -p flux-io --example embed`
 //!
 //! Row 336.
 

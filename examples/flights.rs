@@ -6,7 +6,7 @@
 //! partial result that says what is missing. Cancelled flights never depart, diverted ones never
 //! arrive: the partial results are the news.
 //!
-//! `cargo run --release --example flights -- --help` lists the options.
+//! `cargo run --release -p flux-io --example flights -- --help` lists the options.
 //! The data and their origin: `examples/data/README.md`.
 //!
 //! Rows 55, 117, 118, 121, 127.

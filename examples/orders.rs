@@ -6,7 +6,7 @@
 //! half, of the wrong type or too large; every one of them is accounted for. The outcome is the
 //! same in every order of arrival, on every engine, and known beforehand at scales 0.01 and 0.1.
 //!
-//! `cargo run --release --example orders -- --scale 0.01 --arrival header-last --chaos`
+//! `cargo run --release -p flux-io --example orders -- --scale 0.01 --arrival header-last --chaos`
 //! The fragments and the chaos: `examples/data/README.md`.
 //!
 //! Rows 55, 110, 117, 118, 124, 183.

@@ -5,7 +5,7 @@
 //! plan, naming every fault at once. This one caps parallel instances, gives a deep buffer to
 //! stages that declare that they mostly wait, and refuses policies that depend on the schedule.
 //!
-//! `cargo run --release --example planner_pass`
+//! `cargo run --release -p flux-io --example planner_pass`
 //!
 //! Rows 52, 53, 102.
 

@@ -5,7 +5,7 @@
 //! says what is missing; nobody waits longer than five seconds for the rest once it was flushed. Of
 //! one customer at most 200 parts are taken. The graph is a double of a graph database's client.
 //!
-//! `cargo run --release --example template`
+//! `cargo run --release -p flux-io --example template`
 //!
 //! Rows 35, 305.
 

@@ -5,7 +5,7 @@
 //! token. Batches hold up to 500 tokens, or what came within 50 ms. The store is a double: it takes
 //! what a client of a real one would send, batch by batch.
 //!
-//! `cargo run --release --example tokens`, or `... -- FOLDER`
+//! `cargo run --release -p flux-io --example tokens`, or `... -- FOLDER`
 //!
 //! Rows 35, 304.
 

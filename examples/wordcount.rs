@@ -7,7 +7,7 @@
 //! A word that stands twice counts twice: with `Identity::Each` no fragment is a copy of another,
 //! and a count costs the same however often its word comes.
 //!
-//! `cargo run --release --example wordcount -- FILE`, or `... -- - < FILE` for standard input;
+//! `cargo run --release -p flux-io --example wordcount -- FILE`, or `... -- - < FILE` for standard input;
 //! without an argument it counts a text of its own. Batch size and engine change the speed, never
 //! the counts: try `--batch 1 --engine rayon --workers 2`.
 //!

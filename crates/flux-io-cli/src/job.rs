@@ -34,6 +34,7 @@ pub(crate) use tally::TallyPlace;
 use crate::config::{Accumulate, Pipeline as File, Takes};
 use deliver::Deliver;
 use flux_io::accumulate::{AccumulateExt, Policy};
+use flux_io::connect::frames::Meter;
 use flux_io::core::{
     Body, Budget, ByteColumn, ChannelDescriptor, ChannelOrdering, Column, ColumnType,
     ExecutionPlan, StageKind, StageNode, Timestamp,
@@ -82,6 +83,10 @@ pub(crate) struct Reading {
     pub(crate) name: String,
     /// Records that it skipped since they could not be read.
     pub(crate) skipped: Arc<AtomicU64>,
+    /// Stored bytes read so far.
+    pub(crate) read: Meter,
+    /// Stored bytes there are, where the input is one file.
+    pub(crate) size: Option<u64>,
 }
 
 /// Why a checked file gives no plan.
@@ -111,7 +116,9 @@ pub fn describe(file: &File, settings: &Settings) -> Result<Job, DescribeError> 
     let mut flows = Vec::new();
     for source in &file.sources {
         let name = source.name.value.clone();
-        let reading = Reading { name, skipped: Arc::default() };
+        let file_of = |path: &str| std::fs::metadata(path).ok().filter(|m| m.is_file());
+        let size = source.path.as_ref().and_then(|p| file_of(&p.value)).map(|m| m.len());
+        let reading = Reading { name, skipped: Arc::default(), read: Meter::new(), size };
         let flow = sources::records(&pipeline, file, settings, source, &shape, &reading);
         flows.push(timed(flow.map_err(DescribeError::Part)?, file, &reading.name));
         sources.push(reading);

@@ -24,6 +24,7 @@ mod framing;
 mod input;
 mod length;
 mod line;
+mod meter;
 mod pattern;
 mod source;
 mod split;
@@ -39,6 +40,7 @@ pub use framing::{Cut, Framing, Place};
 pub use input::{Files, Inputs, Reader};
 pub use length::{LengthKind, LengthPrefix};
 pub use line::LineFraming;
+pub use meter::Meter;
 pub use source::{Framed, read};
 
 /// Bytes read or written by one blocking call.

@@ -12,7 +12,7 @@ use shuttle as door;
 use std as door;
 
 #[cfg(feature = "lines")]
-pub(crate) use door::sync::atomic::{AtomicBool, Ordering};
+pub(crate) use door::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 pub(crate) use door::sync::{Mutex, MutexGuard};
 pub(crate) use std::sync::{Arc, PoisonError};
 

@@ -43,3 +43,8 @@ struct Readme;
 #[cfg(doctest)]
 #[doc = include_str!("../../../docs/chaos.md")]
 struct Chaos;
+
+/// So is the page of the cookbook about services.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/cookbook/embed.md")]
+struct Embed;

@@ -42,7 +42,7 @@ pub struct Pipeline {
 /// Engine and bounds of a run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Run {
-    /// Memory for everything, in bytes; 256 MiB.
+    /// Memory for keyed state, in bytes; 256 MiB.
     pub budget: Located<u64>,
     /// Which engine; tokio.
     pub engine: Engine,

@@ -89,7 +89,7 @@ pub(super) static PIPELINE: Shape = Shape {
 static RUN: Shape = Shape {
     about: "Engine and bounds of a run.",
     keys: &[
-        key("budget", Form::Size, "Memory for everything; 256MiB when not given."),
+        key("budget", Form::Size, "Memory for keyed state; 256MiB when not given."),
         key("engine", Form::Word(m::Engine::WORDS), "Which engine runs it; tokio when not given."),
         key(
             "workers",

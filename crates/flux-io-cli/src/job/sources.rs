@@ -41,6 +41,7 @@ pub(super) fn records(
     let framed = frames::read(inputs(source, settings), framing(source))
         .called(source.format.word())
         .record_limit(limit)
+        .meter(&reading.read)
         .decode(parse(source, limit)?);
     let skipped = Arc::clone(&reading.skipped);
     let judged = Judged { source: framed, on_bad: source.on_bad, skipped };

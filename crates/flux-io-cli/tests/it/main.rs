@@ -11,6 +11,7 @@ mod program;
 mod schema;
 #[cfg(unix)]
 mod signals;
+mod surfaces;
 mod usage;
 
 use flux_io_cli::config::{Checks, Pipeline, Problems, parse};

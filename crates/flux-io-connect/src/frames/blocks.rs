@@ -2,6 +2,7 @@
 
 use super::feed::Feed;
 use super::input::Inputs;
+use super::meter::Meter;
 use flux_io_core::StageError;
 
 /// What one blocking call brought.
@@ -38,12 +39,32 @@ pub(super) struct Blocks<I> {
     spare: Option<Vec<u8>>,
     /// What the current input is, until it is told.
     opened: Option<Opened>,
+    /// Told what was read.
+    meter: Meter,
+    /// Stored bytes of the current input that the meter was told of.
+    metered: u64,
 }
 
 impl<I: Inputs> Blocks<I> {
-    pub(super) const fn new(inputs: I, block: usize) -> Self {
+    pub(super) fn new(inputs: I, block: usize) -> Self {
         let (feed, spare, opened) = (None, None, None);
-        Self { inputs, block, feed, index: 0, offset: 0, ahead: false, spare, opened }
+        let (meter, metered) = (Meter::new(), 0);
+        Self {
+            inputs,
+            block,
+            feed,
+            index: 0,
+            offset: 0,
+            ahead: false,
+            spare,
+            opened,
+            meter,
+            metered,
+        }
+    }
+
+    pub(super) fn set_meter(&mut self, meter: Meter) {
+        self.meter = meter;
     }
 
     pub(super) const fn set_block(&mut self, block: usize) {
@@ -91,13 +112,17 @@ impl<I: Inputs> Blocks<I> {
         match feed.read(&mut buf) {
             Ok(0) => {
                 self.spare = Some(buf);
+                // What stands behind the last byte of a compressed input was read with its end.
+                self.meter.advance(self.metered, feed, 0);
                 self.feed = None;
                 self.index += 1;
                 self.offset = 0;
+                self.metered = 0;
                 Got::InputEnd { last: self.index >= count }
             }
             Ok(len) => {
                 self.offset += len as u64;
+                self.metered += self.meter.advance(self.metered, feed, len);
                 Got::Block { buf, len, opened: self.opened.take() }
             }
             Err(e) => {

@@ -68,6 +68,16 @@ pub enum Feed {
     Packed(&'static str, Box<dyn Unpack>),
 }
 
+impl Feed {
+    /// Stored bytes used up, where they are not those that were read.
+    pub(super) fn stored(&self) -> Option<u64> {
+        match self {
+            Self::Plain(_) => None,
+            Self::Packed(_, unpack) => Some(unpack.used()),
+        }
+    }
+}
+
 impl fmt::Debug for Feed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

@@ -4,6 +4,7 @@ use super::blocks::{Blocks, Got};
 use super::decode::{AsBytes, Decode};
 use super::framing::{Framing, Place};
 use super::input::Inputs;
+use super::meter::Meter;
 use super::split::{Found, Splitter};
 use super::token::{HEAD, Token, fingerprint};
 use super::told::Told;
@@ -130,6 +131,15 @@ impl<I: Inputs, F: Framing, D: Decode> Framed<I, F, D> {
     pub fn block_bytes(mut self, bytes: usize) -> Self {
         if let Some(b) = self.blocks.here() {
             b.set_block(bytes.clamp(1, 1 << 30));
+        }
+        self
+    }
+
+    /// Tells `meter` how many bytes of the inputs were read.
+    #[must_use]
+    pub fn meter(mut self, meter: &Meter) -> Self {
+        if let Some(b) = self.blocks.here() {
+            b.set_meter(meter.clone());
         }
         self
     }

@@ -133,3 +133,26 @@ fn b096_failing_disks_leave_no_compressed_file() {
         }
     }
 }
+
+/// A meter shows the stored bytes of what was read: at the end, the sizes of the files.
+#[test]
+fn a_meter_reaches_the_size_of_the_files() {
+    let dir = scratch("metered");
+    let text = rows(50_000);
+    let mut paths = vec![dir.join("plain")];
+    std::fs::write(&paths[0], text.join("\n")).unwrap();
+    for (how, _) in kinds() {
+        let path = dir.join(format!("{how:?}"));
+        let mut sink = lines::create::<Vec<String>>(&path).compression(how);
+        block_on(sink.write(&mut Batch::of(text.clone()), &inline(1))).unwrap();
+        block_on(sink.close(&inline(1))).unwrap();
+        paths.push(path);
+    }
+    let meter = flux_io_connect::frames::Meter::new();
+    let mut source = lines::files(&paths).block_bytes(1000).meter(&meter);
+    assert_eq!(meter.bytes(), 0);
+    let read = read_all(&mut source, &inline(1000), bytes);
+    assert_eq!(read.rows.len(), 50_000 * paths.len());
+    let sizes = paths.iter().map(|p| std::fs::metadata(p).unwrap().len());
+    assert_eq!(meter.bytes(), sizes.sum::<u64>());
+}

@@ -473,7 +473,7 @@ fn a_closed_edge_holds_nothing() {
     assert!(q.pop(Moment::START).is_none());
 }
 
-/// Row 167. Every edge is bounded, one asked for without room too, and used batches go back
+/// Rows 167, 269. Every edge is bounded, one asked for without room too, and used batches go back
 /// cleared, no more of them than can be of use.
 #[test]
 fn edges_are_bounded() {

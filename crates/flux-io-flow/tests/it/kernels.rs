@@ -12,7 +12,7 @@ fn counts(rows_in: u64, rows_out: u64, failed: u64) -> Counts {
     Counts { rows_in, rows_out, failed }
 }
 
-/// Row 99.
+/// Rows 99, 269.
 #[test]
 fn words_compose_and_count_exactly() {
     let mut s = segment(1024, |f: Flow<Vec<u64>>| {

@@ -6,8 +6,10 @@ mod dag;
 
 use crate::graphs::{Tape, completed, dropped, everywhere, promises_hold, timed};
 use flux_io::core::DeadCause;
-use flux_io::flow::{Explain, Flow, Pipeline, Raw};
-use flux_io::prelude::{ErrorRecord, OnError, RowError, sink, source};
+use flux_io::flow::{Explain, Flow, Hold, InOrder, Pipeline, Raw};
+use flux_io::prelude::{
+    AccumulateExt, ErrorRecord, OnError, Outcome, Require, RowError, sink, source,
+};
 use flux_io_testkit::doubles::Shelf;
 
 /// Every kind of branch and join in one plan gives the same rows in the same order on every engine,
@@ -229,6 +231,72 @@ fn error_flows_of_other_stages() {
                 .collect();
             assert_eq!(failed, want, "{at}");
             assert_eq!(dropped(&report, "five+odd", "skip"), 80, "{at}");
+        },
+    );
+}
+
+/// Rows 313, 319. The patterns of integration in one pipeline: lines of orders are resequenced,
+/// filtered, multicast (one copy is the audit), enriched with a price, split, merged and aggregated
+/// by order; lines without a price go by the error route, and their orders say what they lack.
+#[test]
+fn integration_patterns_in_one_pipeline() {
+    const ITEMS: [&str; 4] = ["a", "b", "c", "d"];
+    let price = |n: &u64| (!n.is_multiple_of(7)).then_some(n * 10);
+    let kept = || (0..200_u64).filter(|n| n / 4 % 10 != 9);
+    everywhere(
+        || {
+            let (orders, totals) = sink::collect();
+            let (audit, seen) = sink::collect();
+            let (bad, failed) = sink::collect();
+            // The four lines of each order come backwards.
+            let lines = (0..50_u64).flat_map(|order| (0..4).rev().map(move |i| order * 4 + i));
+            let mut copies = Pipeline::new()
+                .source("lines", source::iter(lines))
+                .resequence("in_order", InOrder::within(Hold::rows(8)), |n| *n)
+                .filter("no_tests", |n| n / 4 % 10 != 9)
+                .broadcast("multicast", 2)
+                .into_iter();
+            let mut copy = |name| copies.next().unwrap().map_rows(name, |n: &u64| *n);
+            let audit = copy("copy").sink("audit", audit);
+            let (priced, errors) = copy("own")
+                .enrich("look_up", price)
+                .try_map("priced", |(n, price)| match price {
+                    Some(price) => Ok((*n, *price)),
+                    None => Err(RowError::new(DeadCause::Invalid, "no price")),
+                })
+                .errors();
+            let (dear, cheap) = priced.split("dear", |(_, price)| *price >= 1_000);
+            let end = dear
+                .map("discount", |(n, price): (u64, u64)| (n, price - 1))
+                .merge("all", cheap)
+                .key_by("order", |(n, _): &(u64, u64)| n / 4)
+                .accumulate("aggregate", |policy| {
+                    policy
+                        .require(Require::all(ITEMS))
+                        .var_name(|line: &(u64, u64)| ITEMS[(line.0 % 4) as usize])
+                        .merge(|sum: &mut u64, line: &mut (u64, u64)| *sum += line.1)
+                })
+                .sink("orders", orders);
+            let errors = errors.map("told", |e: ErrorRecord| (e.seq, e.what)).sink("errors", bad);
+            (end.and(audit).and(errors), (totals, seen, failed))
+        },
+        |report, (totals, seen, failed), at| {
+            completed(&report, at);
+            assert_eq!(seen.take(), kept().collect::<Vec<_>>(), "{at}");
+            let want = kept().filter(|n| price(n).is_none());
+            assert_eq!(failed.take().len(), want.count(), "{at}");
+            let mut totals: Vec<_> = totals.take();
+            totals.sort_by_key(|o: &Outcome<u64, u64>| *o.key());
+            assert_eq!(totals.len(), 45, "{at}");
+            for outcome in totals {
+                let lines = (0..4).map(|i| (ITEMS[i], price(&(outcome.key() * 4 + i as u64))));
+                let paid = |p: u64| if p >= 1_000 { p - 1 } else { p };
+                let sum: u64 = lines.clone().filter_map(|l| l.1).map(paid).sum();
+                let missing: Vec<_> = lines.filter(|l| l.1.is_none()).map(|l| l.0).collect();
+                assert_eq!(outcome.value(), &sum, "{at}");
+                assert_eq!(outcome.headers().missing_vars(), missing.join(","), "{at}");
+                assert_eq!(outcome.is_complete(), missing.is_empty(), "{at}");
+            }
         },
     );
 }

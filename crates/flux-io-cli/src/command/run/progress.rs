@@ -1,7 +1,7 @@
 //! How far a run is, once in a while: a line that is rewritten on a terminal, events as JSON.
 
 use super::{Voice, grouped, now, rate};
-use crate::job::Job;
+use crate::job::{Job, Reading};
 use crate::json::Object;
 use flux_io::core::RunHandle;
 use std::io::{self, IsTerminal, Write};
@@ -30,7 +30,7 @@ pub(super) struct Progress {
 /// What is looked at.
 struct Watched {
     handle: RunHandle,
-    sources: Vec<String>,
+    sources: Vec<Reading>,
     accumulator: Option<String>,
 }
 
@@ -43,7 +43,7 @@ impl Progress {
         }
         let watched = Watched {
             handle: handle.clone(),
-            sources: job.sources.iter().map(|s| s.name.clone()).collect(),
+            sources: job.sources.clone(),
             accumulator: job.accumulator.clone(),
         };
         let until = Arc::clone(&over);
@@ -88,7 +88,7 @@ impl Watched {
         let read: u64 = self
             .sources
             .iter()
-            .filter_map(|name| self.handle.inspect(name))
+            .filter_map(|source| self.handle.inspect(&source.name))
             .map(|state| state.counts.rows_out)
             .sum();
         let held = self.accumulator.as_ref().and_then(|name| self.handle.inspect(name));
@@ -105,7 +105,8 @@ impl Watched {
             return;
         }
         let line = format!(
-            "\r\x1b[K{} records ({}/s), {} results, {} keys open, {:.1} s",
+            "\r\x1b[K{}{} records ({}/s), {} results, {} keys open, {:.1} s",
+            share(&self.sources).map_or_else(String::new, bar),
             grouped(read),
             grouped(rate(read, took)),
             grouped(results),
@@ -113,5 +114,48 @@ impl Watched {
             took.as_secs_f64(),
         );
         let _ = io::stderr().write_all(line.as_bytes());
+    }
+}
+
+/// How much of the inputs was read, where the size of each is known.
+fn share(sources: &[Reading]) -> Option<f64> {
+    let of = sources.iter().map(|s| s.size).sum::<Option<u64>>().filter(|of| *of > 0)?;
+    let read: u64 = sources.iter().map(|s| s.read.bytes()).sum();
+    Some((read as f64 / of as f64).min(1.0))
+}
+
+/// Places of the bar.
+const BAR: usize = 20;
+
+/// A share as a bar: `[=====>    ]  31 % `.
+fn bar(share: f64) -> String {
+    let full = (share * BAR as f64) as usize;
+    let head = if full < BAR { ">" } else { "" };
+    let rest = BAR.saturating_sub(full + 1);
+    format!("[{}{head}{}] {:>3.0} % ", "=".repeat(full), " ".repeat(rest), share * 100.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bars_have_one_width() {
+        assert_eq!(bar(0.0), "[>                   ]   0 % ");
+        assert_eq!(bar(0.313), "[======>             ]  31 % ");
+        assert_eq!(bar(1.0), "[====================] 100 % ");
+    }
+
+    #[test]
+    fn without_every_size_there_is_no_share() {
+        let source = |size| Reading {
+            name: "s".to_owned(),
+            skipped: Arc::default(),
+            read: flux_io::connect::frames::Meter::new(),
+            size,
+        };
+        assert_eq!(share(&[source(Some(10)), source(None)]), None);
+        assert_eq!(share(&[source(Some(0))]), None);
+        assert_eq!(share(&[source(Some(10)), source(Some(5))]), Some(0.0));
     }
 }
