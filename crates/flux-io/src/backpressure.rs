@@ -33,6 +33,10 @@ pub enum WhenOpen {
 /// an abort) has failed if it was slow by then, and otherwise says nothing: put the time limit
 /// inside, or set [`BreakerPolicy::slow`] to no more than it.
 ///
+/// How long a call took is known when its stage is polled. A stage that is held back meanwhile (by a
+/// full edge, by a sink in the same task) finds its calls slow although the other side was not:
+/// set `slow` well above what may hold it back, or leave it off.
+///
 /// ```
 /// use flux_io::backpressure::{BreakerPolicy, Circuit};
 /// use flux_io::flow::effect;

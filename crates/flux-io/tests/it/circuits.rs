@@ -8,7 +8,7 @@ use flux_io::prelude::*;
 use flux_io_engine_rayon::RayonEngine;
 use flux_io_engine_sync::SyncEngine;
 use flux_io_engine_tokio::TokioEngine;
-use flux_io_sim::{Faults, SimRun, Swarm, simulate};
+use flux_io_sim::{Fault, Faults, SimRun, Swarm, simulate};
 use flux_io_testkit::doubles::{CollectSink, Shelf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -24,9 +24,14 @@ fn policy() -> BreakerPolicy {
         successes: 2,
         cooldown: Duration::from_micros(500),
         longest: Duration::from_millis(2),
+        slow: Some(LIMIT),
         ..BreakerPolicy::default()
     }
 }
+
+/// How long a call may take; one that is answered takes less than two thirds of it.
+const LIMIT: Duration = Duration::from_micros(300);
+const HOUR: Duration = Duration::from_secs(3_600);
 
 fn patient(then: GiveUp) -> OnError {
     let wait = Duration::from_micros(100);
@@ -90,14 +95,18 @@ fn plan(swarm: &mut Swarm) -> (ExecutionPlan<'static>, Job) {
         .on_change(move |_, c| log.lock().unwrap().push(c));
     let (sink, out) = CollectSink::<u64>::new();
     let (guard, asked) = (circuit.clone(), Arc::clone(&outside));
+    // Outside of the circuit the limit drops calls, which had been slow by then, and calls that
+    // wait for it.
+    let outer = swarm.pick(0, 1) == 1;
     let calls = Calls::limit(swarm.pick(1, 8) as usize);
+    let calls = if outer { calls.timeout(LIMIT) } else { calls };
     let source = swarm.source("rows", source::iter(0..rows));
     let plan = Pipeline::new()
         .source("rows", source)
         .async_map("calls", calls, move |row| {
             let (row, outside) = (*row, Arc::clone(&asked));
             let call = effect::of(move |env| async move { outside.answer(env, row).await });
-            guard.call(call.timeout(Duration::from_micros(300)))
+            guard.call(call.timeout(if outer { HOUR } else { LIMIT }))
         })
         .on_error(patient(GiveUp::Fail))
         .sink("out", swarm.sink("out", sink))
@@ -134,15 +143,19 @@ fn judge(run: &SimRun, job: Job) -> Result<(), String> {
     {
         return Err(format!("half-open before the wait is over: {early:?}"));
     }
-    // A hanging call of the last burst is known as failed 300 us later.
-    let well = job.outside.bursts.last().unwrap().1.plus(Duration::from_micros(300));
+    // A hanging call of the last burst is known as failed when its time is over.
+    let well = job.outside.bursts.last().unwrap().1.plus(LIMIT);
     let relapses = opened.iter().filter(|at| well < **at).count();
-    if relapses > 1 {
+    // Time that passes while calls are under way and their stage is not polled (it waits for the
+    // sink behind it, or the machine sleeps) makes them slow: the other side looks ill.
+    let held = [Fault::SlowStep, Fault::Suspend, Fault::SlowWrite];
+    let jumps: u64 = held.into_iter().map(|f| run.effects.of(f)).sum();
+    if relapses as u64 > 1 + jumps {
         return Err(format!("opened {relapses} times although nothing failed any more"));
     }
     let rested = well.plus(Duration::from_millis(3));
     let after = ends.iter().filter(|e| rested < e.0).count();
-    if after > 11 && job.circuit.state() != BreakerState::Closed {
+    if jumps == 0 && after > 11 && job.circuit.state() != BreakerState::Closed {
         return Err(format!("{:?} after {after} calls that succeeded", job.circuit.state()));
     }
     Ok(())
@@ -154,7 +167,7 @@ fn judge(run: &SimRun, job: Job) -> Result<(), String> {
 #[test]
 fn bursts_open_it_and_it_recovers() {
     let (mut opened, mut closed, mut waited) = (0, 0, 0);
-    let stats = simulate(plan).faults(Faults::harmless()).seeds(400).check(|run, job| {
+    let stats = simulate(plan).faults(Faults::harmless()).seeds(300).check(|run, job| {
         let counts = job.circuit.counts();
         opened += u64::from(counts.opened > 0);
         closed += u64::from(counts.closed > 0);
@@ -162,7 +175,7 @@ fn bursts_open_it_and_it_recovers() {
         judge(run, job)
     });
     println!("{} runs: opened in {opened}, closed in {closed}, held back in {waited}", stats.runs);
-    assert!(opened > 300 && closed > 300 && waited > 300, "{opened} {closed} {waited}");
+    assert!(opened > 250 && closed > 250 && waited > 250, "{opened} {closed} {waited}");
 }
 
 /// Where the other side is down for good: rows that are refused become dead letters, each with the
@@ -207,8 +220,6 @@ fn b050_refused_rows_are_dead_letters() {
         assert_eq!(circuit.state(), BreakerState::Open);
     }
 }
-
-const HOUR: Duration = Duration::from_secs(3_600);
 
 /// With `transient_only`, rows that are no good say nothing about the other side.
 #[test]
