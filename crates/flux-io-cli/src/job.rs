@@ -1,7 +1,7 @@
 //! From the checked pipeline file to a plan that an engine runs.
 //!
-//! Per source: bytes, records and fragments in one stage ([`read`]), event time; then one flow:
-//! key, accumulator, and the stage that gives results to sinks ([`deliver`]). Describing touches
+//! Per source: bytes, records and fragments in one stage (`read`), event time; then one flow:
+//! key, accumulator, and the stage that gives results to sinks (`deliver`). Describing touches
 //! nothing outside.
 
 mod cap;
