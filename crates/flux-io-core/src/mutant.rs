@@ -1,5 +1,5 @@
 //! Known faults of the protocol, for the test of the simulator: one at a time, asked for by name,
-//! and only in builds with `--cfg flux_io_mutants`. In every other build [`mutant!`](crate::mutant)
+//! and only in builds with `--cfg flux_io_mutants`. In every other build `mutant!`
 //! is the word `false` and nothing of this is compiled.
 
 /// Whether a known fault is switched on; the word `false` unless built with `--cfg flux_io_mutants`.

@@ -261,11 +261,6 @@ async fn drive_source(s: &mut SourceHead<'_>, chain: &mut Chain<'_>) -> Result<(
     if let (Some(_), Some(at)) = (&chain.run.snapshots, s.source.position()) {
         chain.run.handle.source_ended(&s.state.name, s.barrier, at.0);
     }
-    // An abort may have come while the last read blocked this thread: nothing is ended or committed
-    // behind it.
-    if chain.run.handle.aborted() {
-        return Err(Halt::Aborted);
-    }
     give(chain, Input::Control(Control::End)).await?;
     wait_while(chain, |c| !c.finished).await
 }

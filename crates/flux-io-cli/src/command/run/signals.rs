@@ -65,12 +65,13 @@ mod watch {
                 again
             };
             if !again {
-                told(voice, "stopping", "the input ends here; once more aborts");
                 handle.stop(StopMode::Graceful { deadline: None });
+                told(voice, "stopping", "the input ends here; once more aborts");
                 continue;
             }
-            told(voice, "aborting", "no output is written");
+            // What is told has been done: who hears it may end the input.
             handle.stop(StopMode::Abort);
+            told(voice, "aborting", "no output is written");
             leave_unless_over(seen, signal);
         }
     }

@@ -88,7 +88,6 @@ macro_rules! with_engine_laws {
                 a_drain_ends_a_source_that_waits,
                 a_drain_ends_at_its_deadline,
                 a_drain_ends_at_its_deadline_while_a_write_hangs,
-                an_abort_during_the_last_read_commits_nothing,
                 an_abort_from_inside_ends_the_run,
                 an_abort_from_another_thread_ends_the_run,
                 an_abort_ends_a_write_that_hangs,

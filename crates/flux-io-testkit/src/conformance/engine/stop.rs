@@ -52,20 +52,6 @@ pub fn a_drain_lets_everything_through(engine: &dyn Engine) {
     }
 }
 
-/// An abort that comes while a source's last read blocks: the end that the read brings commits
-/// nothing.
-pub fn an_abort_during_the_last_read_commits_nothing(engine: &dyn Engine) {
-    for options in every_way() {
-        let (sink, shelf) = CollectSink::<u64>::new();
-        let handle = options.handle.clone();
-        let lines = [Line::Row(1), Line::call(move || handle.stop(StopMode::Abort))];
-        let plan = HandPlan::from("in", ScriptSource::<u64>::new(lines)).into("out", sink);
-        let report = engine.run_plan(plan.plan(), options);
-        assert_eq!(report.ended, Ended::Aborted, "{:?}", report.failure);
-        assert_eq!(shelf.closed(), 0, "nothing is committed behind an abort");
-    }
-}
-
 /// A graceful stop ends a source that waits for something that never comes.
 pub fn a_drain_ends_a_source_that_waits(engine: &dyn Engine) {
     for options in every_way() {
