@@ -1,5 +1,5 @@
-//! Ctrl-C and closed pipes, against a real process that waits for input the test holds back: no
-//! clock decides.
+//! Ctrl-C and closed pipes, against a real process that waits for input the test holds back. No
+//! clock decides, but for one margin: see `a_second_interrupt_aborts`.
 #![cfg(unix)]
 
 use crate::program::{events, flux_io, fresh, placed};
