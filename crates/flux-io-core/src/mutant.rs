@@ -131,6 +131,36 @@ mod faults {
         DirectoryNotSynced,
         /// at its limit the accumulator waits for room instead of making it (deadlock a)
         WaitsAtLimit,
+        /// a barrier leaves a branch by its first port only
+        BarrierSkipsBranch,
+        /// the last flow of a broadcast gets the watermarks of a batch before its rows
+        BranchMarkFirst,
+        /// a row that no route takes is dropped and not counted
+        UnroutedNotCounted,
+        /// what a zip has over is dropped and not counted
+        LeftoverNotCounted,
+        /// a zip gives a row alone when its own side has ended, not the other one
+        ZipEndsTheWrongSide,
+        /// a restored zip has forgotten the rows of its right side
+        ZipRestoresLeft,
+        /// a merge by time does not look at the inputs where times are equal
+        TieOfInputsLost,
+        /// a merge by time that is restored full takes from no input
+        FullAfterRestore,
+        /// a watermark passes rows that wait for the numbers before theirs
+        MarkPassesHeld,
+        /// a restored resequencer counts from 0 again
+        NumbersFromStart,
+        /// a result that needed more than one attempt goes behind the next one
+        RetriedResultLate,
+        /// a row is tried less often when the row before it in its place was tried again
+        AttemptsNotReset,
+        /// the time limit of a call that is to be made again is not taken back
+        LimitOutlivesCall,
+        /// a watermark stands before the row in front of it when calls are made
+        MarkBeforeCall,
+        /// a watermark between calls in any order waits for none of them
+        MarkOvertakesCalls,
     }
 
     thread_local! {

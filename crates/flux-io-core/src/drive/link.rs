@@ -380,7 +380,12 @@ impl<'env> Link<'env> {
                     other => Some(other),
                 };
                 if let Some(told) = told {
-                    self.outs.iter_mut().for_each(|o| o.control(told));
+                    let all = if mutant!(BarrierSkipsBranch) && matches!(c, Control::Barrier(_)) {
+                        1
+                    } else {
+                        self.outs.len()
+                    };
+                    self.outs.iter_mut().take(all).for_each(|o| o.control(told));
                 }
                 self.swallowed = Some(c).filter(|_| self.outs.is_empty());
                 None

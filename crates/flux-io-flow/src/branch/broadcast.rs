@@ -1,6 +1,6 @@
 //! `broadcast`: several flows see the same rows, which are shared and never copied.
 
-use flux_io_core::{AnyBatch, Batch, Column, Node, Outbox, StageCx, StageError, Step};
+use flux_io_core::{AnyBatch, Batch, Column, Node, Outbox, StageCx, StageError, Step, mutant};
 use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
@@ -135,10 +135,13 @@ impl<C: Column + Sync> Node for Broadcast<C> {
     ) -> Result<Step, StageError> {
         let Batch { col, meta } = input.get_mut::<C>()?;
         let shared = SharedRows::of(std::mem::take(col));
-        for out in outs {
+        for (i, out) in outs.iter_mut().enumerate() {
             let batch = out.open().get_mut::<SharedRows<C>>()?;
             batch.col = shared.clone();
             batch.meta.clone_from(meta);
+            if mutant!(BranchMarkFirst) && i > 0 {
+                batch.meta.marks.iter_mut().for_each(|m| m.at = 0);
+            }
             out.seal();
         }
         // Every output has the marks at their places.

@@ -4,7 +4,7 @@ use crate::drive::kept;
 use crate::stages::Judging;
 use flux_io_core::{
     AnyBatch, Batch, Column, DeadCause, ErrorClass, ErrorKind, ErrorRecord, Meta, Node, OnError,
-    Original, Outbox, StageCx, StageError, Step,
+    Original, Outbox, StageCx, StageError, Step, mutant,
 };
 use std::fmt;
 use std::marker::PhantomData;
@@ -78,7 +78,7 @@ impl<C: Column, F> RouteRows<C, F> {
         let Some(rest) = self.parts.get_mut(self.ports) else { return Ok(()) };
         let rows = rest.len();
         match self.unrouted {
-            _ if rows == 0 => {}
+            _ if rows == 0 || mutant!(UnroutedNotCounted) => {}
             Unrouted::Drop => cx.dropped("unrouted", rows as u64),
             Unrouted::DeadLetter => bury(rest.get_mut::<C>()?, cx),
             Unrouted::Fail => {

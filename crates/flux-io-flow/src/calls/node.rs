@@ -11,7 +11,7 @@ use crate::kernel::{Kernel, Raw};
 use crate::meta::{join, joins};
 use flux_io_core::{
     AnyBatch, Column, ErrorClass, ErrorKind, IoCx, Meta, Node, OnError, Original, Outbox,
-    Reservation, RowError, Seq, StageCx, StageError, Step, Uniform,
+    Reservation, RowError, Seq, StageCx, StageError, Step, Uniform, mutant,
 };
 use std::future::Future;
 use std::marker::PhantomData;
@@ -106,6 +106,9 @@ where
             if let Some(result) = s.poll(&mut around) {
                 let meta = std::mem::take(&mut s.meta);
                 self.order.end(s.ticket, Finished { meta, result });
+                if mutant!(RetriedResultLate) && s.was_retried() {
+                    self.order.delay(s.ticket);
+                }
                 self.free.push(slot);
                 ended = true;
             }
@@ -209,7 +212,8 @@ where
         if self.has_room() {
             let mut raw = Raw;
             taken = raw.run(col, &mut at, &mut |r, row| {
-                let before = meta.marks.partition_point(|m| m.at <= r);
+                let early = u32::from(mutant!(MarkBeforeCall));
+                let before = meta.marks.partition_point(|m| m.at <= r + early);
                 meta.marks.drain(..before).for_each(|m| self.order.mark(m.watermark));
                 self.begin(row, meta_of(meta, r as usize));
                 self.has_room()

@@ -1,6 +1,6 @@
 //! In which order results go on, and where watermarks stand between them.
 
-use flux_io_core::{Meta, RowError, Timestamp};
+use flux_io_core::{Meta, RowError, Timestamp, mutant};
 use std::collections::VecDeque;
 
 /// A row whose call is over.
@@ -108,6 +108,16 @@ impl<T, U> Order<T, U> {
         }
     }
 
+    /// The fault `RetriedResultLate`: a finished row goes behind what follows it.
+    pub(super) fn delay(&mut self, ticket: u64) {
+        let place = (ticket - self.first) as usize;
+        if let By::Rows(places) = &mut self.by
+            && matches!(places.get(place + 1), Some(Place::Row(_) | Place::Mark(_)))
+        {
+            places.swap(place, place + 1);
+        }
+    }
+
     /// All results of a turn are in: those that may go on in any order do so by their numbers,
     /// which makes longer batches.
     pub(super) fn settle(&mut self) {
@@ -134,7 +144,8 @@ impl<T, U> Order<T, U> {
                     return Some(Next::Row(row));
                 }
                 None => {
-                    let mark = groups.front().filter(|g| g.rows == 0)?.mark?;
+                    let all = |g: &&Group| g.rows == 0 || mutant!(MarkOvertakesCalls);
+                    let mark = groups.front().filter(all)?.mark?;
                     groups.pop_front();
                     Next::Mark(mark)
                 }

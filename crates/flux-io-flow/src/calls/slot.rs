@@ -3,7 +3,7 @@
 use super::Calls;
 use crate::drive::panic_text;
 use crate::effect::{Env, too_late};
-use flux_io_core::{DeadCause, Host, Meta, Moment, OnError, RowError, TimerId};
+use flux_io_core::{DeadCause, Host, Meta, Moment, OnError, RowError, TimerId, mutant};
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
@@ -62,8 +62,15 @@ where
     /// Takes a row; the call is made when the slot is polled.
     pub(super) fn take(&mut self, row: T, meta: Meta, ticket: u64) {
         (self.row, self.meta, self.ticket) = (Some(row), meta, ticket);
-        self.attempts = 0;
+        if !mutant!(AttemptsNotReset) {
+            self.attempts = 0;
+        }
         self.again = Some(Moment::START);
+    }
+
+    /// Whether its call was made more than once.
+    pub(super) const fn was_retried(&self) -> bool {
+        self.attempts > 1
     }
 
     /// Makes and polls what is to be made and polled; `Some` at the end of the call.
@@ -181,7 +188,8 @@ where
 
     /// Drops the calls of this attempt.
     fn stop(&mut self) {
-        (self.timeout, self.hedge) = (None, None);
+        self.timeout = self.timeout.filter(|_| mutant!(LimitOutlivesCall));
+        self.hedge = None;
         self.futures.iter_mut().take(self.made).for_each(drop_future);
         self.made = 0;
     }

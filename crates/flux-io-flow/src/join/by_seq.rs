@@ -5,7 +5,7 @@ use super::held::{Charge, Held, Hold, Reader, Writer, put, take};
 use super::leftover::Leftover;
 use flux_io_core::{
     AnyBatch, DeadCause, ErrorRecord, Moment, Node, OnError, Out, Outbox, StageCx, StageError,
-    Step, Timestamp,
+    Step, Timestamp, mutant,
 };
 use std::collections::{BTreeMap, VecDeque};
 
@@ -266,7 +266,8 @@ where
         if self.watermark <= self.told {
             return None;
         }
-        let earliest = self.waiting.values().map(|h| h.at.time).min();
+        let held = self.waiting.values().filter(|_| !mutant!(MarkPassesHeld));
+        let earliest = held.map(|h| h.at.time).min();
         let before = |t: Timestamp| Timestamp(t.0.saturating_sub(1));
         let w = earliest.map_or(self.watermark, |t| self.watermark.min(before(t)));
         (w > self.told).then(|| {
@@ -373,6 +374,9 @@ where
     fn restore(&mut self, from: &[u8]) -> Result<(), StageError> {
         let mut r = Reader::new(from)?;
         self.next = r.number()?;
+        if mutant!(NumbersFromStart) {
+            self.next = 0;
+        }
         self.came = r.number()?;
         self.watermark = r.time()?;
         self.told = r.time()?;

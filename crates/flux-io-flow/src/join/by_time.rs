@@ -3,6 +3,7 @@
 use super::held::{Charge, Held, Hold, Reader, Writer, put, take};
 use flux_io_core::{
     AnyBatch, ErrorClass, ErrorKind, Node, Out, Outbox, StageCx, StageError, Step, Timestamp,
+    mutant,
 };
 use std::cmp::Ordering;
 use std::collections::{BinaryHeap, VecDeque};
@@ -27,6 +28,9 @@ impl<T> PartialOrd for Due<T> {
 impl<T> Ord for Due<T> {
     /// The earliest is the greatest: the heap gives it first.
     fn cmp(&self, other: &Self) -> Ordering {
+        if mutant!(TieOfInputsLost) {
+            return other.place.0.cmp(&self.place.0);
+        }
         other.place.cmp(&self.place)
     }
 }
@@ -127,7 +131,8 @@ impl<T: Send + 'static> ByTime<T> {
     /// Whether input `port` has brought all that it may.
     fn is_full(&self, port: usize) -> bool {
         let held = self.held.get(port).zip(self.restored.get(port));
-        held.is_some_and(|(n, before)| n.saturating_sub(*before) >= self.hold.rows)
+        let before = |n: &usize| if mutant!(FullAfterRestore) { 0 } else { *n };
+        held.is_some_and(|(n, b)| n.saturating_sub(before(b)) >= self.hold.rows)
     }
 
     /// Every input that lives is full, and none has promised anything: it would wait for ever.

@@ -2,7 +2,7 @@
 
 use super::held::{Held, Origin};
 use flux_io_core::{
-    DeadCause, ErrorClass, ErrorKind, ErrorRecord, Original, StageCx, StageError, Timestamp,
+    DeadCause, ErrorClass, ErrorKind, ErrorRecord, Original, StageCx, StageError, Timestamp, mutant,
 };
 
 /// What becomes of rows that a join could not use: those without a partner, those that came too
@@ -38,7 +38,7 @@ impl Leftover {
     ) -> Result<(), StageError> {
         let Held { row, at } = held;
         match self {
-            Self::Drop => cx.dropped(cause, 1),
+            Self::Drop => cx.dropped(cause, u64::from(!mutant!(LeftoverNotCounted))),
             Self::DeadLetter => {
                 let record = letter(cause, at, Original::value(row), cx);
                 cx.dead(record);

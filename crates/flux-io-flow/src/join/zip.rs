@@ -2,7 +2,7 @@
 
 use super::held::{Charge, Held, Hold, Origin, Reader, Writer, put, take};
 use super::leftover::{Leftover, lifted};
-use flux_io_core::{AnyBatch, Node, Out, Outbox, StageCx, StageError, Step, Timestamp};
+use flux_io_core::{AnyBatch, Node, Out, Outbox, StageCx, StageError, Step, Timestamp, mutant};
 use std::collections::VecDeque;
 
 /// One or both of two rows.
@@ -114,7 +114,7 @@ where
                 self.charge.shrink::<B>(1);
                 Some(Pair::Both(a, b))
             }
-            (false, true) if self.ended[1] => {
+            (false, true) if self.ended[usize::from(!mutant!(ZipEndsTheWrongSide))] => {
                 self.charge.shrink::<A>(1);
                 left.pop_front().map(Pair::Left)
             }
@@ -213,6 +213,9 @@ where
         }
         for _ in 0..r.count()? {
             self.right.0.push_back(r.row(&self.right.1)?);
+        }
+        if mutant!(ZipRestoresLeft) {
+            self.right.0.clear();
         }
         r.end()
     }

@@ -70,7 +70,7 @@ pub(crate) struct Record {
     pub(crate) seen: Arc<Mutex<Vec<Seen>>>,
     pub(crate) wrong: Arc<Mutex<Option<String>>>,
     /// The last watermark behind the accumulator.
-    promised: Arc<Mutex<Option<i64>>>,
+    pub(crate) promised: Arc<Mutex<Option<i64>>>,
 }
 
 /// Writes down rows and watermarks, and whether the stage is told the right time.
@@ -149,7 +149,7 @@ impl Stage for Recorder {
 }
 
 /// Keeps the last promise behind an accumulator.
-struct Promise(Record);
+pub(crate) struct Promise(pub(crate) Record);
 
 impl Stage for Promise {
     type In = Vec<Outcome<u32, Ids>>;

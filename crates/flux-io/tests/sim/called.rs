@@ -115,6 +115,8 @@ fn plan(swarm: &mut Swarm, size: Size) -> (ExecutionPlan<'static>, Oracle) {
     let n = u64::from(swarm.pick(size.0, size.1));
     let rules = Rules::draw(swarm);
     let poison = swarm.pick(0, 1) == 1;
+    // Rows between two watermarks.
+    let step = [1, 8][swarm.pick(0, 1) as usize];
     _ = swarm.store();
     let begun = Arc::new(AtomicU64::new(0));
     let dead: Log<ErrorRecord> = swarm.keep("dead", Log::default);
@@ -131,7 +133,7 @@ fn plan(swarm: &mut Swarm, size: Size) -> (ExecutionPlan<'static>, Oracle) {
     let mut plan = Pipeline::new()
         .dead_letters("dead", swarm.sink("dead", dead.clone()))
         .source("rows", source)
-        .event_time("time", |x: &u64| Timestamp(*x as i64 * 10 - (*x % 4) as i64 * 7))
+        .event_time("time", move |x: &u64| Timestamp((x / step * 10) as i64 - (x % 4) as i64 * 7))
         .lag(units(21))
         .stage("in", Tape(input.clone()))
         .async_map("calls", rules.calls(), move |row| {

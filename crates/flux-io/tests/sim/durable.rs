@@ -1,7 +1,7 @@
 //! Crash and restart: a seekable source, keyed state with snapshots on a disk with faults, and a
 //! sink with transactions (exactly once) or without (at least once, and said).
 
-use super::assembled::{Record, Recorder, same};
+use super::assembled::{Promise, Record, Recorder, same};
 use super::data::{Feed, Frag, Ids, Left, Log, Mix, fragments, units};
 use super::model::{Model, Rules, Seen};
 use super::{Oracle, Scenario, Size, ended_well, lock, retried};
@@ -53,6 +53,8 @@ fn plan(swarm: &mut Swarm, size: Size) -> (ExecutionPlan<'static>, Oracle) {
         .collect();
     let lag = mix.disorder + 12;
     let record = Record::default();
+    let newest = sent.iter().chain(&fresh).map(|f| f.time).max().unwrap_or(time);
+    let promised = newest - i64::from(lag) - 1;
     let expected = expected(&rules, sent.iter().chain(&fresh), i64::from(lag));
     _ = swarm.store();
     let books: Books<Outcome<u32, Ids>> = swarm.keep("books", Books::default);
@@ -72,7 +74,8 @@ fn plan(swarm: &mut Swarm, size: Size) -> (ExecutionPlan<'static>, Oracle) {
                 .merge(|ids: &mut Ids, f: &mut Frag| ids.push(f.id))
                 .durable(save, load)
         })
-        .parallel(swarm.shards);
+        .parallel(swarm.shards)
+        .stage("promise", Promise(record.clone()));
     let digest = |o: &Outcome<u32, Ids>| Left::of(o).digest();
     let end = if transactions {
         let sink = swarm.sink("out", TransactionalVec::new(&books)).traced(digest);
@@ -87,6 +90,10 @@ fn plan(swarm: &mut Swarm, size: Size) -> (ExecutionPlan<'static>, Oracle) {
         let wrong = lock(&record.wrong).clone();
         if let Some(wrong) = wrong {
             return Err(wrong);
+        }
+        let said = *lock(&record.promised);
+        if said != Some(promised) {
+            return Err(format!("the last watermark is {said:?} instead of {promised}"));
         }
         let rows = if transactions { books.visible() } else { log.rows() };
         judge(run, &expected, rows.iter().map(Left::of).collect(), transactions)

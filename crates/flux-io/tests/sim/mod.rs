@@ -38,8 +38,8 @@ pub(crate) struct Size(pub(crate) u32, pub(crate) u32);
 /// Rows from which on a run is a long one.
 const LONG: u32 = 10_000;
 
-/// Every pipeline.
-pub(crate) const ALL: [Scenario; 11] = [
+/// Every pipeline; the one with the most ways to go has two places.
+pub(crate) const ALL: [Scenario; 12] = [
     assembled::SCENARIO,
     durable::SCENARIO,
     line_scenario(),
@@ -48,6 +48,7 @@ pub(crate) const ALL: [Scenario; 11] = [
     lossy::SCENARIO,
     faulty::SCENARIO,
     branched::SCENARIO,
+    assembled::SCENARIO,
     paired::SCENARIO,
     sequenced::SCENARIO,
     called::SCENARIO,
