@@ -85,7 +85,7 @@ fn size(text: &str) -> Result<u64, String> {
                         summary goes to standard output, or to standard error when a sink writes \
                         to standard output.\n\n\
                         Ctrl-C ends the input and lets what was read flow through; a second one \
-                        aborts, and no output file is written.")]
+                        aborts, and only outputs that were whole by then are there.")]
 pub(crate) struct Run {
     #[command(flatten)]
     pub(crate) pipeline: PipelineFile,
