@@ -8,7 +8,7 @@ use flux_io_core::{
     Body, ChannelDescriptor, ColumnType, Ended, Erased, ErasedSink, ErasedSource, ExecutionPlan,
     GiveUp, Graph, GraphEdge, OnError, Retry, SourceId, StageKind, StageNode,
 };
-use flux_io_sim::{Fault, Faults, SimRun, SimStats, Strategy, Swarm, simulate};
+use flux_io_sim::{Answer, Fault, Faults, SimRun, SimStats, Strategy, Swarm, simulate};
 use std::time::Duration;
 
 const RETRY: OnError = OnError::Retry {
@@ -173,4 +173,32 @@ fn deadlines_do_not_drop_the_future_of_a_waiting_source() {
     let stats = simulate(|s| (chained(s), ())).faults(faults).seeds(500).check(|_, ()| Ok(()));
     assert!(stats.seeds_with(Fault::SlowFill) > 100, "{stats}");
     assert_eq!(stats.seeds_with(Fault::DroppedFill), 0, "{stats}");
+}
+
+/// Calls to somewhere else are slow, fail and are lost where that is asked for, and no other way.
+#[test]
+fn calls_get_every_answer_that_is_asked_for() {
+    let faults = Faults::none().with(Fault::SlowCall).with(Fault::FailCall).with(Fault::LostCall);
+    for allowed in [faults, faults.without(Fault::LostCall), Faults::none()] {
+        let stats = simulate(|s| {
+            let calls = s.calls("service");
+            let answers: Vec<Answer> = (0..30).map(|_| calls.draw()).collect();
+            (assembly(s, Recipe::plain(10)).0, (answers, s.has(Fault::FailCall)))
+        })
+        .faults(allowed)
+        .seeds(200)
+        .check(|run, (answers, may_fail)| {
+            let count = |a: Answer| answers.iter().filter(|x| **x == a).count() as u64;
+            let (failed, lost) = (count(Answer::Error), count(Answer::Never));
+            let told = (run.effects.of(Fault::FailCall), run.effects.of(Fault::LostCall));
+            if (failed, lost) == told && (may_fail || failed == 0) {
+                Ok(())
+            } else {
+                Err(format!("{failed} failed and {lost} lost calls, told {told:?}"))
+            }
+        });
+        for f in [Fault::SlowCall, Fault::FailCall, Fault::LostCall] {
+            assert_eq!(stats.seeds_with(f) > 40, allowed.has(f), "{}\n{stats}", f.as_str());
+        }
+    }
 }
