@@ -3,13 +3,13 @@
 use super::traits::{ALL, COUNT, MASK};
 use super::{Accumulator, Cursor, Left, none};
 use crate::timers::unordered;
-use flux_io_core::hint::{prefetch, prefetch_all};
+use flux_io_core::hint::touch;
 use flux_io_core::mutant;
 use flux_io_core::{
     Accumulate, Batch, Column, ErrorClass, ErrorKind, KeyOf, Out, StageError, Step, Timestamp,
 };
 
-/// Rows whose lines are asked for together: 128 states of a few lines still fit the first cache.
+/// Rows whose lines are asked for together. W5 is the same with 32 to 128 (docs/benchmarks.md).
 const BLOCK: usize = 128;
 
 impl<C: Column, KO: KeyOf<C>, A: Accumulate<C, Key = KO::Key>> Accumulator<C, KO, A> {
@@ -130,9 +130,8 @@ impl<C: Column, KO: KeyOf<C>, A: Accumulate<C, Key = KO::Key>> Accumulator<C, KO
             } else {
                 *slot as usize
             };
-            prefetch(&self.table.heads, place);
-            prefetch_all(&self.table.states, place);
-            prefetch(&self.table.tails, place);
+            touch(&mut self.table.rows, place);
+            touch(&mut self.table.tails, place);
         }
     }
 
