@@ -50,7 +50,7 @@ impl Lane for TokioLane {
 
     fn poll_all(&self, jobs: Vec<BoxFuture<'static, ()>>) {
         self.runtime.block_on(async {
-            let timers = tokio::spawn(Arc::clone(&self.host.timers).drive());
+            let timers = tokio::spawn(self.host.timers.drive());
             let mut set = JoinSet::new();
             for job in jobs {
                 set.spawn(job);
