@@ -19,9 +19,16 @@ pub(crate) struct TokioHost {
 }
 
 impl TokioHost {
-    /// A host whose timers and blocking work are served by the runtime behind `handle`.
-    pub(crate) fn new(handle: Handle) -> Self {
-        let timers = Timers::new(now(), handle.clone());
+    /// A host on the clock of the runtime behind `handle`, which serves it.
+    pub(crate) fn of_runtime(handle: Handle) -> Self {
+        let timers = Timers::of_runtime(now(), handle.clone());
+        Self { handle, timers, blocking: Arc::new(Semaphore::new(BLOCKING_JOBS)) }
+    }
+
+    /// A host whose timers the thread serves that polls the tasks, and whose blocking work the
+    /// runtime behind `handle`.
+    pub(crate) fn of_caller(handle: Handle) -> Self {
+        let timers = Timers::of_caller(now());
         Self { handle, timers, blocking: Arc::new(Semaphore::new(BLOCKING_JOBS)) }
     }
 }

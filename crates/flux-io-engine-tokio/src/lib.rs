@@ -55,7 +55,7 @@ impl TokioEngine {
         }
         let hash_seed = options.hash_seed.unwrap_or_else(process_seed);
         let options = RunOptions { hash_seed: Some(hash_seed), ..options };
-        let host: Arc<TokioHost> = Arc::new(TokioHost::new(Handle::current()));
+        let host: Arc<TokioHost> = Arc::new(TokioHost::of_runtime(Handle::current()));
         let dyn_host: Arc<dyn Host> = Arc::<TokioHost>::clone(&host);
         let (tasks, mut collector) = tasks(plan, &dyn_host, &options);
         let timers = tokio::spawn(host.timers.drive()).abort_handle();

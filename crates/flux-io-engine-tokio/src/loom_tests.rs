@@ -1,14 +1,16 @@
-//! Every schedule of the thread that serves timers.
+//! Every schedule of the thread that serves timers, one of the run's own or a lane's worker.
 //!
 //! What is said to be caught was seen: the code was broken so, and the model failed.
 
-use crate::sync::Arc;
+use crate::sync::{Arc, Mutex, lock};
 use crate::timers::Timers;
 use flux_io_core::Moment;
 use loom::sync::Notify;
 use loom::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use loom::thread;
-use std::task::{Wake, Waker};
+use std::future::poll_fn;
+use std::pin::pin;
+use std::task::{Poll, Wake, Waker};
 use tokio::runtime::{Builder, Runtime};
 
 /// Long past.
@@ -48,12 +50,13 @@ fn runtime() -> Runtime {
 }
 
 fn timers(on: &Runtime) -> Timers {
-    Timers::new(tokio::time::Instant::now(), on.handle().clone())
+    Timers::of_runtime(tokio::time::Instant::now(), on.handle().clone())
 }
 
 /// A timer that starts the thread and one that is armed while it looks or sleeps both fire, once.
 ///
-/// Caught: `arm` that wakes nobody; a thread that sleeps without having said until when.
+/// Caught: `arm` that wakes nobody; a thread that sleeps without having said until when; a drop that
+/// wakes nobody.
 #[test]
 fn a_timer_is_never_forgotten() {
     let runtime = runtime();
@@ -70,7 +73,7 @@ fn a_timer_is_never_forgotten() {
 
 /// The thread ends with its timers, whether it sleeps or is about to.
 ///
-/// Caught: a drop that wakes nobody; a drop that does not say that it is over.
+/// Caught: a call that is not noted, or only when the thread sleeps.
 #[test]
 fn the_thread_ends_with_its_timers() {
     let runtime = runtime();
@@ -83,22 +86,40 @@ fn the_thread_ends_with_its_timers() {
     });
 }
 
-/// The task and the thread fire at once: a timer wakes once, and one that was cancelled before it
-/// fired not at all.
-///
-/// Caught: a timer that stays in the set when it fires.
-#[test]
-fn a_timer_fires_once_or_was_cancelled() {
-    let runtime = runtime();
+/// A worker polls a task until another thread has told it news, and `hears` of it.
+fn worker(hears: fn(&Timers, Waker)) {
     loom::model(move || {
-        let (timers, bell) = (Arc::new(timers(&runtime)), Arc::<Bell>::default());
-        let id = timers.arm(DUE, &bell.waker());
-        let theirs = Arc::clone(&timers);
-        let task = thread::spawn(move || theirs.fire());
-        timers.cancel(id);
-        let rung = bell.rung.load(SeqCst);
-        task.join().unwrap();
-        drop(timers);
-        assert!(rung <= bell.rung.load(SeqCst) && bell.rung.load(SeqCst) <= 1);
+        let timers = Arc::new(Timers::of_caller(tokio::time::Instant::now()));
+        let (news, waiting) = (Arc::new(AtomicUsize::new(0)), Arc::new(Mutex::new(None)));
+        let (theirs, told, waker) = (Arc::clone(&timers), Arc::clone(&news), Arc::clone(&waiting));
+        let other = thread::spawn(move || {
+            told.store(1, SeqCst);
+            let task: Option<Waker> = lock(&waker).take();
+            task.into_iter().for_each(|t| hears(&theirs, t));
+        });
+        let task = poll_fn(|cx| {
+            *lock(&waiting) = Some(cx.waker().clone());
+            if news.load(SeqCst) == 1 { Poll::Ready(()) } else { Poll::Pending }
+        });
+        timers.block_on(pin!(task));
+        other.join().unwrap();
+    });
+}
+
+/// A worker that serves the timers hears of a wake, whether it polls, looks or sleeps.
+///
+/// Caught: a call that wakes nobody, is not noted, or only when the worker sleeps.
+#[test]
+fn a_worker_hears_of_a_wake() {
+    worker(|_, task| task.wake());
+}
+
+/// A worker hears of a timer that another thread arms, whether it polls, looks or sleeps.
+///
+/// Caught: `arm` that wakes nobody; a worker that sleeps without having said until when.
+#[test]
+fn a_worker_hears_of_a_timer() {
+    worker(|timers, task| {
+        timers.arm(DUE, &task);
     });
 }

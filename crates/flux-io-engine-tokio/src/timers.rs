@@ -1,14 +1,16 @@
-//! Timers of a run: one ordered set, served by a task and by a thread.
+//! Timers of a run: one ordered set, and a thread that sleeps until the earliest is due and no
+//! longer. Tokio's own timers tick in whole milliseconds and round up: a wait of one lasts up to two.
 //!
-//! The task sleeps on the runtime's timers, so it follows a clock that is paused or moved by hand.
-//! They tick in whole milliseconds and round up: a wait of one lasts up to two. The thread is there
-//! for short waits; it sleeps until the earliest deadline and no longer. Whoever comes first takes
-//! a timer out of the set, so each wakes once.
+//! On a lane of one worker the thread is that worker. On a runtime it is one of the run's own,
+//! started by the first short wait; beside it a task sleeps on the runtime's timers, so that a clock
+//! that is paused or moved by hand is followed. Whoever comes first takes a timer out of the set, so
+//! each wakes once.
 
 use crate::sync::{Arc, Builder, Condvar, Mutex, lock, wait};
 use flux_io_core::{Deadlines, Moment, TimerId};
 use std::future::pending;
-use std::task::Waker;
+use std::pin::Pin;
+use std::task::{Context, Wake, Waker};
 use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
@@ -18,23 +20,24 @@ use tokio::time::{Instant, sleep_until};
 /// runtime may be late are one part in fifty, and not worth a thread of the run's own.
 const SHORT: Duration = Duration::from_millis(100);
 
-#[derive(Default)]
 struct Armed {
     due: Deadlines,
     /// What the task sleeps for.
     task: Option<Moment>,
     thread: Thread,
+    /// The thread is wanted for something else than a timer.
+    called: bool,
 }
 
-#[derive(Default)]
 enum Thread {
     /// No short wait was asked for yet.
-    #[default]
     Unneeded,
+    /// It looks at the timers before it sleeps.
+    Awake,
     /// It sleeps until then.
-    Until(Option<Moment>),
-    /// It has to end, or could not be started.
-    Over,
+    Asleep(Option<Moment>),
+    /// It could not be started.
+    Refused,
 }
 
 struct Shared {
@@ -42,26 +45,27 @@ struct Shared {
     armed: Mutex<Armed>,
     /// A timer earlier than what the task sleeps for was armed.
     earlier: Notify,
-    /// The same for the thread, or it has to end.
+    /// The same for the thread, or it was called.
     changed: Condvar,
 }
 
-/// Ends its thread when it is dropped. Timers that are armed then never fire.
+/// Ends a thread of its own when it is dropped. Timers that are armed then never fire.
 pub(crate) struct Timers {
     shared: Arc<Shared>,
-    handle: Handle,
+    /// Where a thread of its own reads the clock.
+    runtime: Option<Handle>,
 }
 
 impl Timers {
-    /// Timers on the clock of the runtime behind `handle`, as of `start`.
-    pub(crate) fn new(start: Instant, handle: Handle) -> Self {
-        let shared = Shared {
-            start,
-            armed: Mutex::default(),
-            earlier: Notify::new(),
-            changed: Condvar::new(),
-        };
-        Self { shared: Arc::new(shared), handle }
+    /// Timers on the clock of `runtime`, as of `start`, with a thread of their own when they need it
+    /// and [`drive`](Self::drive) to be spawned.
+    pub(crate) fn of_runtime(start: Instant, runtime: Handle) -> Self {
+        Self { shared: Shared::new(start, Thread::Unneeded), runtime: Some(runtime) }
+    }
+
+    /// Timers, as of `start`, of a thread that is in [`block_on`](Self::block_on) or will be.
+    pub(crate) fn of_caller(start: Instant) -> Self {
+        Self { shared: Shared::new(start, Thread::Awake), runtime: None }
     }
 
     pub(crate) fn now(&self) -> Moment {
@@ -69,35 +73,30 @@ impl Timers {
     }
 
     pub(crate) fn arm(&self, at: Moment, waker: &Waker) -> TimerId {
-        let earlier = |until: &mut Option<Moment>| {
-            let earlier = until.is_none_or(|t| at < t);
-            if earlier {
-                *until = Some(at);
-            }
-            earlier
-        };
+        let earlier = |until: Option<Moment>| until.is_none_or(|t| at < t);
         let mut g = lock(&self.shared.armed);
         let id = g.due.arm(at, waker);
-        let task = earlier(&mut g.task);
-        let mut start = false;
-        let thread = match &mut g.thread {
-            Thread::Until(until) => earlier(until),
-            Thread::Unneeded if at.since(self.now()) < SHORT => {
-                g.thread = Thread::Until(Some(at));
-                start = true;
-                false
-            }
-            Thread::Unneeded | Thread::Over => false,
+        let task = earlier(g.task);
+        if task {
+            g.task = Some(at);
+        }
+        let thread = match g.thread {
+            Thread::Asleep(until) => earlier(until),
+            Thread::Unneeded => at.since(self.now()) < SHORT,
+            Thread::Awake | Thread::Refused => false,
         };
+        let start = thread && matches!(g.thread, Thread::Unneeded);
+        if thread {
+            g.thread = Thread::Awake;
+        }
         drop(g);
         if task {
             self.shared.earlier.notify_one();
         }
-        if thread {
-            self.shared.changed.notify_one();
-        }
         if start {
             self.start_thread();
+        } else if thread {
+            self.shared.changed.notify_one();
         }
         id
     }
@@ -108,22 +107,25 @@ impl Timers {
     }
 
     fn start_thread(&self) {
-        let (shared, handle) = (Arc::clone(&self.shared), self.handle.clone());
+        let (shared, runtime) = (Arc::clone(&self.shared), self.runtime.clone());
         let serve = move || {
             // The clock is the runtime's inside it alone.
-            let _inside = handle.enter();
+            let _inside = runtime.as_ref().map(Handle::enter);
             shared.serve();
         };
         if Builder::new().name("flux-io-timers".into()).spawn(serve).is_err() {
             // The task serves all the same, in whole milliseconds.
-            lock(&self.shared.armed).thread = Thread::Over;
+            lock(&self.shared.armed).thread = Thread::Refused;
         }
     }
 
-    /// Wakes what is due.
-    #[cfg(all(test, flux_io_loom))]
-    pub(crate) fn fire(&self) {
-        self.shared.fire();
+    /// Polls `future` to its end on this thread, which serves the timers meanwhile.
+    pub(crate) fn block_on(&self, mut future: Pin<&mut impl Future<Output = ()>>) {
+        let waker = Waker::from(Arc::clone(&self.shared));
+        let mut cx = Context::from_waker(&waker);
+        while future.as_mut().poll(&mut cx).is_pending() {
+            self.shared.serve();
+        }
     }
 
     /// The task: wakes what is due, for ever. Ended by aborting it.
@@ -149,12 +151,27 @@ impl Timers {
 
 impl Drop for Timers {
     fn drop(&mut self) {
-        lock(&self.shared.armed).thread = Thread::Over;
-        self.shared.changed.notify_one();
+        self.shared.call();
+    }
+}
+
+impl Wake for Shared {
+    fn wake(self: Arc<Self>) {
+        self.call();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.call();
     }
 }
 
 impl Shared {
+    fn new(start: Instant, thread: Thread) -> Arc<Self> {
+        let armed = Armed { due: Deadlines::default(), task: None, thread, called: false };
+        let armed = Mutex::new(armed);
+        Arc::new(Self { start, armed, earlier: Notify::new(), changed: Condvar::new() })
+    }
+
     fn now(&self) -> Moment {
         let ns = crate::host::now().duration_since(self.start).as_nanos();
         Moment(u64::try_from(ns).unwrap_or(u64::MAX))
@@ -172,22 +189,68 @@ impl Shared {
         due.into_iter().for_each(Waker::wake);
     }
 
-    /// The thread: wakes what is due until it has to end.
+    /// Lets the thread return from [`serve`](Self::serve).
+    fn call(&self) {
+        let mut g = lock(&self.armed);
+        g.called = true;
+        let asleep = matches!(g.thread, Thread::Asleep(_));
+        if asleep {
+            g.thread = Thread::Awake;
+        }
+        drop(g);
+        if asleep {
+            self.changed.notify_one();
+        }
+    }
+
+    /// The thread: wakes what is due until it is called.
     fn serve(&self) {
         let mut g = lock(&self.armed);
-        while matches!(g.thread, Thread::Until(_)) {
+        loop {
             let now = self.now();
             let due = g.due.take_due(now);
-            if due.is_empty() {
-                let next = g.due.next();
-                g.thread = Thread::Until(next);
-                // Early when the runtime's clock is paused: then it looks again, for nothing.
-                g = wait(&self.changed, &self.armed, g, next.map(|t| t.since(now)));
-            } else {
+            if !due.is_empty() {
                 drop(g);
                 due.into_iter().for_each(Waker::wake);
                 g = lock(&self.armed);
+            } else if std::mem::take(&mut g.called) {
+                return;
+            } else {
+                let next = g.due.next();
+                g.thread = Thread::Asleep(next);
+                // Over too early when the runtime's clock is paused: then it looks for nothing.
+                g = wait(&self.changed, &self.armed, g, next.map(|t| t.since(now)));
+                g.thread = Thread::Awake;
             }
         }
+    }
+}
+
+#[cfg(all(test, not(flux_io_loom)))]
+mod tests {
+    use super::*;
+    use std::sync::mpsc::{SyncSender, sync_channel};
+
+    struct Bell(SyncSender<()>);
+
+    impl Wake for Bell {
+        fn wake(self: Arc<Self>) {
+            drop(self.0.send(()));
+        }
+    }
+
+    /// A short wait ends without any help of the runtime, whose ticks nobody drives here; a long one
+    /// is left to it.
+    #[test]
+    fn a_short_wait_needs_no_tick() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        let timers = Timers::of_runtime(crate::host::now(), runtime.handle().clone());
+        let (rings, rung) = sync_channel(2);
+        let bell = Waker::from(Arc::new(Bell(rings)));
+        timers.arm(timers.now().plus(SHORT * 36_000), &bell);
+        assert!(matches!(lock(&timers.shared.armed).thread, Thread::Unneeded));
+        timers.arm(timers.now().plus(SHORT / 100), &bell);
+        rung.recv().unwrap();
+        assert_eq!(lock(&timers.shared.armed).due.len(), 1);
     }
 }
