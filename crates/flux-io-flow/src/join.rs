@@ -156,6 +156,10 @@ where
     /// are known by the numbers behind them, and are no fault.
     ///
     /// Watermarks that rows still held have not reached wait for them.
+    ///
+    /// A branch that gives nothing while the others fill what is held and all edges stops the plan:
+    /// only rows behind would say that it has left some out, and there is no room for them. Hold
+    /// more rows than the others give meanwhile, or say how long is waited: [`Hold::patience`].
     pub fn merge_by_seq(
         self,
         name: &str,

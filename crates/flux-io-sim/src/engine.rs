@@ -259,6 +259,11 @@ impl Pool<'_, '_, '_> {
                 }
             }
             if !self.step() {
+                if self.world.fresh_waits() {
+                    // What all others wait for comes when the faults have ended.
+                    self.heal();
+                    continue;
+                }
                 return Some(self.dump("deadlock: nothing can run and no timer is armed"));
             }
             swarm.look();

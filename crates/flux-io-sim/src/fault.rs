@@ -59,6 +59,12 @@ faults! {
     FailWrite = "write error", Call;
     /// A stage panics at a drawn call, before it has touched its input.
     Panic = "panic", Call;
+    /// A call to somewhere else takes its time.
+    SlowCall = "slow call", Call;
+    /// A call to somewhere else fails in a way that passes.
+    FailCall = "call error", Call;
+    /// A call to somewhere else is never answered.
+    LostCall = "lost call", Call;
     /// A disk operation fails, is cut short, or lies.
     Disk = "disk fault", Call;
     /// A task is polled although nobody woke it.

@@ -39,5 +39,5 @@ pub use source::SimSource;
 pub use stats::SimStats;
 pub use store::SimStore;
 pub use strategy::{Ready, ScheduleController, Strategy};
-pub use swarm::{SimDelays, Swarm};
+pub use swarm::{Answer, SimCalls, SimDelays, Swarm};
 pub use trace::Event;

@@ -67,8 +67,9 @@ impl<S: Source> SimSource<S> {
     }
 
     /// Holds `rows` back until the faults of the run have ended, and gives them then, behind the
-    /// rows of the source: what a run must pass to show that it has recovered. A run that is
-    /// drained or aborted does not read them.
+    /// rows of the source: what a run must pass to show that it has recovered. The faults end, too,
+    /// when nothing but such a source could go on. A run that is drained or aborted does not read
+    /// them.
     #[must_use]
     pub fn fresh(mut self, rows: S::Col) -> Self {
         self.world.hold_fresh();

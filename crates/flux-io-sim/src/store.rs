@@ -16,7 +16,8 @@ type Parts = BTreeMap<(String, u32), Vec<u8>>;
 ///
 /// A part is written and synced; when all parts are there, a manifest that names each with its
 /// checksum is written under another name, synced, renamed, and the directory synced. Only then is
-/// the epoch complete. An operation that fails costs its epoch, never an older one.
+/// the epoch complete. An operation that fails costs its epoch, and those whose parts were put
+/// meanwhile; never an older one.
 pub struct SimStore(Mutex<State>);
 
 struct State {
@@ -25,6 +26,8 @@ struct State {
     put: BTreeMap<u64, Vec<Entry>>,
     parts: BTreeMap<u64, Parts>,
     newest: Option<Epoch>,
+    /// The newest epoch of which a part's name was lost when the directory could not be synced.
+    torn: Option<u64>,
     next: u64,
 }
 
@@ -47,7 +50,7 @@ impl SimStore {
     #[must_use]
     pub fn new(disk: SimDisk) -> Self {
         let (put, parts) = (BTreeMap::new(), BTreeMap::new());
-        Self(Mutex::new(State { disk, put, parts, newest: None, next: 0 }))
+        Self(Mutex::new(State { disk, put, parts, newest: None, torn: None, next: 0 }))
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -97,6 +100,9 @@ impl State {
         if self.newest > Some(e) {
             return Ok(());
         }
+        if self.torn >= Some(e.0) {
+            return Err(DiskError::Failed { what: "sync the directory" });
+        }
         let mut text = String::new();
         for x in self.put.get(&e.0).into_iter().flatten() {
             text.push_str(&format!("{} {} {} {}\n", x.file, x.shard, x.sum, x.stage));
@@ -108,7 +114,12 @@ impl State {
         again(|| self.disk.sync(file))?;
         again(|| self.disk.rename(&fresh, &format!("epoch-{}", e.0)))?;
         if !mutant!(DirectoryNotSynced) {
-            again(|| self.disk.sync_dir())?;
+            let synced = again(|| self.disk.sync_dir());
+            if synced.is_err() {
+                // Names of parts that were put meanwhile are lost with those of this epoch.
+                self.torn = self.put.keys().next_back().copied();
+            }
+            synced?;
         }
         self.newest = Some(e);
         self.forget_before(e);
@@ -130,7 +141,7 @@ impl State {
     fn reload(&mut self) {
         self.put.clear();
         self.parts.clear();
-        self.newest = None;
+        (self.newest, self.torn) = (None, None);
         let names = self.disk.names();
         let epoch = |n: &String| n.strip_prefix("epoch-").and_then(|x| x.parse::<u64>().ok());
         let mut epochs: Vec<u64> = names.iter().filter_map(epoch).collect();

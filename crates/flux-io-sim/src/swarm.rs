@@ -222,6 +222,12 @@ impl Swarm {
         SimDelays(Arc::clone(&self.world))
     }
 
+    /// What becomes of calls to somewhere else, under the name that stands in timelines.
+    #[must_use]
+    pub fn calls(&self, name: &str) -> SimCalls {
+        SimCalls { world: Arc::clone(&self.world), name: name.to_owned() }
+    }
+
     /// A command that may be sent to `stage` at drawn steps ([`Fault::Command`]).
     pub fn command(&mut self, stage: &str, command: Command) {
         self.commands.push((stage.to_owned(), command));
@@ -231,6 +237,53 @@ impl Swarm {
     #[must_use]
     pub const fn has(&self, f: Fault) -> bool {
         self.on.has(f)
+    }
+}
+
+/// What becomes of one call to somewhere else.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// It is answered after this long; often at once.
+    After(Duration),
+    /// It fails in a way that passes ([`Fault::FailCall`]).
+    Error,
+    /// It is never answered ([`Fault::LostCall`]): allow this fault where calls have a time limit.
+    Never,
+}
+
+/// Draws answers of calls while a run goes on; see [`Swarm::calls`].
+#[derive(Clone)]
+pub struct SimCalls {
+    world: Arc<World>,
+    name: String,
+}
+
+impl fmt::Debug for SimCalls {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SimCalls({})", self.name)
+    }
+}
+
+impl SimCalls {
+    /// What becomes of the next call; it is answered at once when the faults of the run have ended.
+    #[must_use]
+    pub fn draw(&self) -> Answer {
+        let strikes = |f: Fault| {
+            let yes = self.world.strikes(f);
+            if yes {
+                self.world.took(f, &self.name);
+            }
+            yes
+        };
+        if strikes(Fault::LostCall) {
+            Answer::Never
+        } else if strikes(Fault::FailCall) {
+            Answer::Error
+        } else if strikes(Fault::SlowCall) {
+            Answer::After(self.world.delay())
+        } else {
+            Answer::After(Duration::ZERO)
+        }
     }
 }
 

@@ -164,6 +164,12 @@ impl World {
         !g.healed && g.fresh.0 > 0 && g.fresh.0 == g.fresh.1
     }
 
+    /// A source holds rows back until the faults have ended.
+    pub(crate) fn fresh_waits(&self) -> bool {
+        let g = self.inner();
+        !g.healed && g.fresh.1 > 0
+    }
+
     pub(crate) fn plain_sink(&self, name: &str) {
         self.inner().plain_sinks.insert(name.to_owned());
     }

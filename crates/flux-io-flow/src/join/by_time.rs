@@ -44,6 +44,9 @@ pub(super) struct ByTime<T> {
     came: VecDeque<Came<T>>,
     /// Rows held of each input, and rows it brought so far.
     held: Vec<usize>,
+    /// Those of them that were restored, until a watermark comes: before that it is not known which
+    /// input holds the others back, and all must be heard.
+    restored: Vec<usize>,
     brought: Vec<u64>,
     ended: Vec<bool>,
     watermark: Timestamp,
@@ -59,6 +62,7 @@ impl<T: Send + 'static> ByTime<T> {
             waiting: BinaryHeap::new(),
             came: VecDeque::new(),
             held: vec![0; inputs],
+            restored: vec![0; inputs],
             brought: vec![0; inputs],
             ended: vec![false; inputs],
             watermark: Timestamp::MIN,
@@ -92,6 +96,11 @@ impl<T: Send + 'static> ByTime<T> {
         Ok(())
     }
 
+    fn rise(&mut self, watermark: Timestamp) {
+        self.watermark = self.watermark.max(watermark);
+        self.restored.fill(0);
+    }
+
     fn give(&mut self, due: Due<T>, out: &mut Out<'_, Vec<T>>) {
         self.charge.shrink::<T>(1);
         self.held[due.place.1 as usize] -= 1;
@@ -115,10 +124,16 @@ impl<T: Send + 'static> ByTime<T> {
         Ok(outs.first_mut().map(Outbox::typed).transpose()?)
     }
 
+    /// Whether input `port` has brought all that it may.
+    fn is_full(&self, port: usize) -> bool {
+        let held = self.held.get(port).zip(self.restored.get(port));
+        held.is_some_and(|(n, before)| n.saturating_sub(*before) >= self.hold.rows)
+    }
+
     /// Every input that lives is full, and none has promised anything: it would wait for ever.
     fn timeless(&self) -> bool {
         self.watermark == Timestamp::MIN
-            && self.held.iter().zip(&self.ended).all(|(n, e)| *e || *n >= self.hold.rows)
+            && (0..self.ended.len()).all(|port| self.ended[port] || self.is_full(port))
             && self.held.iter().any(|n| *n > 0)
     }
 }
@@ -143,7 +158,7 @@ impl<T: Send + 'static> Node for ByTime<T> {
                 out.mark(self.told);
             }
             match self.came.pop_front() {
-                Some(Came::Mark(w)) => self.watermark = self.watermark.max(w),
+                Some(Came::Mark(w)) => self.rise(w),
                 Some(Came::Row(due)) if due.place.0 <= self.watermark => self.give(due, &mut out),
                 Some(Came::Row(due)) => self.waiting.push(due),
                 None => break,
@@ -166,7 +181,7 @@ impl<T: Send + 'static> Node for ByTime<T> {
         outs: &mut [Outbox],
         _cx: &mut StageCx<'_>,
     ) -> Result<Step, StageError> {
-        self.watermark = self.watermark.max(watermark);
+        self.rise(watermark);
         let Some(mut out) = Self::out(outs)? else { return Ok(Step::Done) };
         Ok(if self.release(self.watermark, &mut out) { Step::Done } else { Step::Yield })
     }
@@ -183,7 +198,7 @@ impl<T: Send + 'static> Node for ByTime<T> {
     }
 
     fn accepts(&self, port: usize) -> bool {
-        self.held.get(port).is_none_or(|n| *n < self.hold.rows)
+        !self.is_full(port)
     }
 
     fn on_input_end(
@@ -225,8 +240,10 @@ impl<T: Send + 'static> Node for ByTime<T> {
         for _ in 0..r.count()? {
             let (port, nth) = (r.number()? as u32, r.number()?);
             let held = r.row(&self.hold)?;
-            if let Some(n) = self.held.get_mut(port as usize) {
-                *n += 1;
+            for held in [&mut self.held, &mut self.restored] {
+                if let Some(n) = held.get_mut(port as usize) {
+                    *n += 1;
+                }
             }
             self.waiting.push(Due { place: (held.at.time, port, nth), held });
         }

@@ -15,7 +15,11 @@ type Rows = Flow<'static, Vec<u64>, Raw>;
 type Told = Flow<'static, Vec<String>, Raw>;
 
 fn hold() -> Hold<u64> {
-    Hold::rows(100).durable(
+    holding(100)
+}
+
+fn holding(rows: usize) -> Hold<u64> {
+    Hold::rows(rows).durable(
         |x: &u64, to| to.extend(x.to_le_bytes()),
         |bytes| Some(u64::from_le_bytes(bytes.try_into().ok()?)),
     )
@@ -106,6 +110,17 @@ fn a_merge_by_time_keeps_what_it_holds() {
     restored(|a, b| {
         let b = b.map("far", |x| 1_000 + x);
         a.merge_by_time("m", b, hold()).map("told", |x| x.to_string()).closed()
+    });
+}
+
+/// Both inputs have brought all that the merge may hold: a restored one takes from both until it
+/// knows again which of them holds the other back.
+#[test]
+fn a_merge_by_time_goes_on_with_all_it_may_hold() {
+    restored(|a, b| {
+        let b = b.map("far", |x| 1_000 + x);
+        // Room for the left input's rows before the checkpoint, which wait for the right one's.
+        a.buffer(100).merge_by_time("m", b, holding(1)).map("told", |x| x.to_string()).closed()
     });
 }
 

@@ -6,6 +6,7 @@ use flux_io::core::{
     Source, StageError, Timestamp,
 };
 use flux_io_sim::{SimDelays, Swarm};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -98,15 +99,31 @@ pub(crate) struct Feed<T> {
     calls: u32,
     until: Option<Moment>,
     promise: Option<fn(&T) -> i64>,
+    begun: Arc<AtomicU64>,
 }
 
 impl<T> Feed<T> {
     pub(crate) fn new(rows: Vec<T>) -> Self {
-        Self { rows: Arc::new(rows), at: 0, delays: None, calls: 0, until: None, promise: None }
+        let (delays, until, promise) = (None, None, None);
+        Self {
+            rows: Arc::new(rows),
+            at: 0,
+            delays,
+            calls: 0,
+            until,
+            promise,
+            begun: Arc::default(),
+        }
     }
 
     pub(crate) fn slow(self, delays: SimDelays) -> Self {
         Self { delays: Some(delays), ..self }
+    }
+
+    /// Tells at which row this life of the run begins.
+    pub(crate) fn telling(self, begun: &Arc<AtomicU64>) -> Self {
+        begun.store(0, Ordering::Relaxed);
+        Self { begun: Arc::clone(begun), ..self }
     }
 
     /// Promises, behind each row, that nothing up to this time comes again.
@@ -162,6 +179,7 @@ impl<T: Clone + Send + Sync + 'static> Source for Feed<T> {
         let bytes = <[u8; 8]>::try_from(token.0.as_slice());
         let bytes = bytes.map_err(|_| StageError::permanent("a place is eight bytes"))?;
         self.at = u64::from_le_bytes(bytes) as usize;
+        self.begun.store(self.at as u64, Ordering::Relaxed);
         Ok(())
     }
 

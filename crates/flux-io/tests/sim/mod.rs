@@ -1,6 +1,8 @@
 //! The portfolio that the simulator runs: real pipelines, each with an oracle of its own.
 
 mod assembled;
+mod branched;
+mod called;
 mod data;
 mod demanding;
 mod durable;
@@ -10,6 +12,9 @@ mod idle;
 pub(crate) mod line;
 mod lossy;
 mod model;
+mod paired;
+mod sequenced;
+mod tape;
 
 use flux_io::core::ExecutionPlan;
 use flux_io_sim::{Failure, Fault, Faults, SimRun, SimStats, Swarm, simulate};
@@ -34,7 +39,7 @@ pub(crate) struct Size(pub(crate) u32, pub(crate) u32);
 const LONG: u32 = 10_000;
 
 /// Every pipeline.
-pub(crate) const ALL: [Scenario; 7] = [
+pub(crate) const ALL: [Scenario; 11] = [
     assembled::SCENARIO,
     durable::SCENARIO,
     line_scenario(),
@@ -42,6 +47,10 @@ pub(crate) const ALL: [Scenario; 7] = [
     idle::SCENARIO,
     lossy::SCENARIO,
     faulty::SCENARIO,
+    branched::SCENARIO,
+    paired::SCENARIO,
+    sequenced::SCENARIO,
+    called::SCENARIO,
 ];
 
 const fn line_scenario() -> Scenario {
