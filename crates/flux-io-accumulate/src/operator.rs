@@ -1,7 +1,7 @@
 //! The operator: one instance of keyed accumulation as a [`Stage`].
 //!
 //! Rows are handled strictly in order, a block at a time: the first two passes over a block only
-//! ask for cache lines (index cells, then heads and states of the slots found there), the third
+//! ask for cache lines (index cells, then the rows of the slots found there), the third
 //! does everything. What the second pass found is a guess: the third compares the key itself, and a
 //! slot that was freed or filled anew meanwhile is looked up again. So the result is that of
 //! batches of one row, at every batch size, with watermarks at their exact places.
@@ -190,22 +190,22 @@ impl<C: Column, KO: KeyOf<C>, A: Accumulate<C, Key = KO::Key>> Accumulator<C, KO
     /// Fragments held of an open key.
     fn fragments(&self, slot: u32) -> u32 {
         match self.traits.kept {
-            MASK => self.table.heads[slot as usize].mask.count_ones(),
-            COUNT => u32::try_from(self.table.heads[slot as usize].mask).unwrap_or(u32::MAX),
+            MASK => self.table.rows[slot as usize].mask.count_ones(),
+            COUNT => u32::try_from(self.table.rows[slot as usize].mask).unwrap_or(u32::MAX),
             _ => self.table.tails[slot as usize].fragments,
         }
     }
 
     /// The first word of an open key's set of variables.
     fn mask(&self, slot: u32) -> u64 {
-        let mask = self.table.heads[slot as usize].mask;
+        let mask = self.table.rows[slot as usize].mask;
         if self.traits.kept == COUNT { u64::from(mask > 0) } else { mask }
     }
 
     /// Whether a stored deadline or place in a queue is of the slot's present life.
     fn alive(&self, slot: u32, life: u32) -> bool {
-        let head = self.table.heads.get(slot as usize);
-        head.is_some_and(|h| h.life == life && h.key.is_some())
+        let row = self.table.rows.get(slot as usize);
+        row.is_some_and(|h| h.life == life && h.key.is_some())
     }
 
     /// Takes over the time, and fires what it made due.

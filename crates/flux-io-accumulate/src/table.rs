@@ -1,6 +1,7 @@
 //! Open keys: an index beside dense rows with recycled slots.
 //!
-//! Heads are dense and apart from the states, so that a lookup touches one line of each. The tail
+//! A row holds what every fragment reads and the state beside it, so that a fragment finds both in
+//! one page: of the three arrays that they were once, each cost a walk of page tables (W5). The tail
 //! holds what only some policies ask for (deadlines, order of use, bounds, large sets); policies
 //! that ask for none of it have no tails at all.
 
@@ -12,9 +13,11 @@ use std::collections::VecDeque;
 
 pub(crate) use tail::{More, Tail, Watch};
 
-/// What every fragment of a key reads.
+/// What every fragment of a key reads and writes. The fields that are read first come first, so
+/// that they lie in the line that a lookup asks for.
 #[derive(Debug)]
-pub(crate) struct Head<K> {
+#[repr(C)]
+pub(crate) struct Row<K, S> {
     /// The key; `None` while the slot is free.
     pub(crate) key: Option<K>,
     /// Bits 0 to 63 of its variables.
@@ -23,9 +26,10 @@ pub(crate) struct Head<K> {
     pub(crate) tag: u32,
     /// Counts the slot's lives, so that a stored deadline knows its own.
     pub(crate) life: u32,
+    pub(crate) state: S,
 }
 
-/// What is kept beside each head and state.
+/// What is kept beside each row.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Beside {
     pub(crate) tails: bool,
@@ -40,8 +44,7 @@ pub(crate) struct Beside {
 #[derive(Debug)]
 pub(crate) struct Table<K, S> {
     pub(crate) index: Index,
-    pub(crate) heads: Vec<Head<K>>,
-    pub(crate) states: Vec<S>,
+    pub(crate) rows: Vec<Row<K, S>>,
     pub(crate) tails: Vec<Tail>,
     watches: Vec<Watch>,
     /// Lent where there are no watches.
@@ -79,8 +82,7 @@ impl<K, S> Table<K, S> {
     /// An empty table.
     pub(crate) fn new(beside: Beside, seed: u64) -> Self {
         let each = [
-            size_of::<Head<K>>(),
-            size_of::<S>(),
+            size_of::<Row<K, S>>(),
             if beside.tails { size_of::<Tail>() } else { 0 },
             if beside.watches { size_of::<Watch>() } else { 0 },
             if beside.uses { (USES + 1) * size_of::<(u32, u32)>() } else { 0 },
@@ -89,8 +91,7 @@ impl<K, S> Table<K, S> {
         ];
         Self {
             index: Index::default(),
-            heads: Vec::new(),
-            states: Vec::new(),
+            rows: Vec::new(),
             tails: Vec::new(),
             watches: Vec::new(),
             no_watch: Watch::default(),
@@ -131,7 +132,7 @@ impl<K, S> Table<K, S> {
     /// Whether a slot is open and its key accepted.
     #[inline(always)]
     pub(crate) fn holds(&self, slot: u32, is: impl Fn(&K) -> bool) -> bool {
-        self.heads.get(slot as usize).is_some_and(|h| h.key.as_ref().is_some_and(is))
+        self.rows.get(slot as usize).is_some_and(|h| h.key.as_ref().is_some_and(is))
     }
 
     /// Makes sure that one more key can be opened; `false` when the budget refuses.
@@ -153,8 +154,8 @@ impl<K, S> Table<K, S> {
     }
 
     fn room_in_rows(&mut self, purse: &mut Purse) -> bool {
-        let (len, cap) = (self.heads.len(), self.heads.capacity().min(self.states_capacity()));
-        if len < cap {
+        let len = self.rows.len();
+        if len < self.rows.capacity() {
             return true;
         }
         // Old and new stand side by side while rows move: both are charged.
@@ -163,8 +164,7 @@ impl<K, S> Table<K, S> {
         let Some(to) = steps.into_iter().find(|n| purse.charge(*n as u64 * self.slot_bytes)) else {
             return false;
         };
-        self.heads.reserve_exact(to - len);
-        self.states.reserve_exact(to - len);
+        self.rows.reserve_exact(to - len);
         self.free.reserve_exact(to);
         if self.beside.tails {
             self.tails.reserve_exact(to - len);
@@ -176,13 +176,8 @@ impl<K, S> Table<K, S> {
         true
     }
 
-    /// A state without bytes has endless capacity.
-    fn states_capacity(&self) -> usize {
-        self.states.capacity()
-    }
-
     const fn charged_slots(&self) -> u64 {
-        self.heads.capacity() as u64
+        self.rows.capacity() as u64
     }
 
     /// Bytes charged for the table itself.
@@ -194,19 +189,19 @@ impl<K, S> Table<K, S> {
     /// the slots were open at once since the table was last empty: then it is kept for a while (see
     /// [`Table::rest`]). Returns whether it did: slots and lives begin anew.
     pub(crate) fn shrink(&mut self, purse: &mut Purse) -> bool {
-        if self.len > 0 || self.heads.len() < WORTH {
+        if self.len > 0 || self.rows.len() < WORTH {
             return false;
         }
         let used = std::mem::take(&mut self.peak);
         self.idle = 0;
-        used * 4 <= self.heads.len() && self.free_all(purse)
+        used * 4 <= self.rows.len() && self.free_all(purse)
     }
 
     /// A call begins. Gives the memory back when no key was open for many calls. Returns whether it
     /// did.
     #[inline]
     pub(crate) fn rest(&mut self, purse: &mut Purse) -> bool {
-        if self.len > 0 || self.heads.len() < WORTH {
+        if self.len > 0 || self.rows.len() < WORTH {
             return false;
         }
         self.idle += 1;
@@ -224,21 +219,20 @@ impl<K, S> Table<K, S> {
         let slot = match self.free.pop() {
             Some(s) => s,
             None => {
-                self.heads.push(Head { key: None, mask: 0, tag, life: 0 });
-                self.states.push(fresh());
+                self.rows.push(Row { key: None, mask: 0, tag, life: 0, state: fresh() });
                 if self.beside.tails {
                     self.tails.push(Tail::default());
                 }
                 if self.beside.watches {
                     self.watches.push(Watch::default());
                 }
-                (self.heads.len() - 1) as u32
+                (self.rows.len() - 1) as u32
             }
         };
-        let head = &mut self.heads[slot as usize];
-        head.key = Some(key);
-        head.mask = 0;
-        head.tag = tag;
+        let row = &mut self.rows[slot as usize];
+        row.key = Some(key);
+        row.mask = 0;
+        row.tag = tag;
         self.index.insert(tag, slot);
         self.len += 1;
         self.peak = self.peak.max(self.len);
@@ -247,10 +241,10 @@ impl<K, S> Table<K, S> {
 
     /// Closes a slot whose state was made fresh; gives its key and tail.
     pub(crate) fn close(&mut self, slot: u32) -> Option<K> {
-        let head = &mut self.heads[slot as usize];
-        let key = head.key.take()?;
-        head.life = head.life.wrapping_add(1);
-        self.index.remove(head.tag, slot);
+        let row = &mut self.rows[slot as usize];
+        let key = row.key.take()?;
+        row.life = row.life.wrapping_add(1);
+        self.index.remove(row.tag, slot);
         self.free.push(slot);
         self.len -= 1;
         Some(key)
@@ -258,15 +252,15 @@ impl<K, S> Table<K, S> {
 
     /// Slots of open keys.
     pub(crate) fn slots(&self) -> impl Iterator<Item = u32> {
-        self.heads.iter().enumerate().filter(|(_, h)| h.key.is_some()).map(|(i, _)| i as u32)
+        self.rows.iter().enumerate().filter(|(_, h)| h.key.is_some()).map(|(i, _)| i as u32)
     }
 
-    /// The slot that the `n`-th key from now will be opened in, for a prefetch.
+    /// The slot that the `n`-th key from now will be opened in, to be asked for beforehand.
     #[inline]
     pub(crate) fn next_slot(&self, n: usize) -> usize {
         match self.free.len().checked_sub(n + 1) {
             Some(i) => self.free[i] as usize,
-            None => self.heads.len() + n - self.free.len(),
+            None => self.rows.len() + n - self.free.len(),
         }
     }
 

@@ -1,8 +1,11 @@
 //! What an engine gives to the tasks it polls: time, timers, a place for blocking work, choices.
 //! Tasks themselves are plain futures and never spawn.
 
+mod deadlines;
 #[cfg(all(test, flux_io_loom))]
 mod loom_tests;
+
+pub use deadlines::Deadlines;
 
 use crate::mutant;
 use crate::sync::{Arc, Mutex, lock};

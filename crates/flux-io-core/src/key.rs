@@ -49,6 +49,10 @@ pub trait Key: Eq + Hash + Clone + Send + 'static {
     fn heap_bytes(&self) -> usize {
         0
     }
+    /// Reads a byte of what lies behind the key, if anything does, so that comparing it soon finds the
+    /// line in the cache.
+    #[inline(always)]
+    fn touch(&self) {}
     /// The bytes as a vector of their own.
     fn to_key_bytes(&self) -> Vec<u8> {
         let mut v = Vec::new();
@@ -77,6 +81,10 @@ macro_rules! signed_key { ($($t:ty as $u:ty),*) => { $(impl Key for $t {
 signed_key!(i8 as u8, i16 as u16, i32 as u32, i64 as u64, i128 as u128);
 
 impl Key for String {
+    #[inline(always)]
+    fn touch(&self) {
+        _ = std::hint::black_box(self.as_bytes().first().copied());
+    }
     fn write_bytes(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(self.as_bytes());
     }
@@ -92,6 +100,10 @@ impl Key for String {
 }
 
 impl Key for Vec<u8> {
+    #[inline(always)]
+    fn touch(&self) {
+        _ = std::hint::black_box(self.first().copied());
+    }
     fn write_bytes(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(self);
     }

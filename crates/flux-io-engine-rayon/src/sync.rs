@@ -41,20 +41,17 @@ mod behind {
     use std::time::Instant;
 
     /// The threads that take tasks: a pool of rayon's.
-    pub(crate) struct Workers {
-        pool: ThreadPool,
-        n: usize,
-    }
+    pub(crate) struct Workers(ThreadPool);
 
     impl Workers {
         pub(crate) fn new(n: usize) -> Result<Self, ThreadPoolBuildError> {
-            ThreadPoolBuilder::new().num_threads(n).build().map(|pool| Self { pool, n })
+            ThreadPoolBuilder::new().num_threads(n).build().map(Self)
         }
 
         /// Runs `work` on each of them, and waits until all have returned.
         pub(crate) fn run(&self, work: impl Fn() + Sync) {
-            let work = &work;
-            self.pool.in_place_scope(|s| (0..self.n).for_each(|_| s.spawn(move |_| work())));
+            // Not as jobs of the pool: one that gives way would run the next one's inside its own.
+            self.0.broadcast(|_| work());
         }
     }
 

@@ -2,24 +2,15 @@
 
 use crate::choices::{Choice, Recorder};
 use crate::sync::{AtomicU64, Mutex, Ordering, lock};
-use flux_io_core::{ChoiceKind, Choices, Host, Moment, TimerId, Timestamp};
-use std::collections::BTreeMap;
+use flux_io_core::{ChoiceKind, Choices, Deadlines, Host, Moment, TimerId, Timestamp};
 use std::task::Waker;
 
 pub(crate) struct Virtual {
     /// Nothing is drawn or recorded: no lock is taken for a choice.
     plain: bool,
     now: AtomicU64,
-    timers: Mutex<Timers>,
+    timers: Mutex<Deadlines>,
     choices: Mutex<Recorder>,
-}
-
-#[derive(Default)]
-struct Timers {
-    next: u64,
-    /// By moment, then in order of arming.
-    due: BTreeMap<(Moment, u64), Waker>,
-    at: BTreeMap<u64, Moment>,
 }
 
 impl Virtual {
@@ -35,16 +26,13 @@ impl Virtual {
     /// Jumps to the next deadline and wakes one timer of it; `false` when there is none.
     pub(crate) fn advance(&self) -> bool {
         let mut t = lock(&self.timers);
-        let Some((&(at, _), _)) = t.due.first_key_value() else { return false };
-        let tied: Vec<u64> =
-            t.due.range((at, 0)..=(at, u64::MAX)).map(|((_, id), _)| *id).collect();
+        let Some(at) = t.next() else { return false };
+        let tied: Vec<TimerId> = t.first().collect();
         let pick = match tied.len() {
             1 => 0,
             n => lock(&self.choices).choose(ChoiceKind::TimerTie, n as u32) as usize,
         };
-        let id = tied[pick.min(tied.len() - 1)];
-        let waker = t.due.remove(&(at, id));
-        t.at.remove(&id);
+        let waker = t.cancel(tied[pick.min(tied.len() - 1)]);
         drop(t);
         self.now.fetch_max(at.0, Ordering::AcqRel);
         if let Some(w) = waker {
@@ -69,19 +57,12 @@ impl Host for Virtual {
     }
 
     fn arm(&self, at: Moment, waker: &Waker) -> TimerId {
-        let mut t = lock(&self.timers);
-        t.next += 1;
-        let id = t.next;
-        t.due.insert((at, id), waker.clone());
-        t.at.insert(id, at);
-        TimerId(id)
+        lock(&self.timers).arm(at, waker)
     }
 
     fn cancel(&self, id: TimerId) {
-        let mut t = lock(&self.timers);
-        if let Some(at) = t.at.remove(&id.0) {
-            t.due.remove(&(at, id.0));
-        }
+        let withdrawn = lock(&self.timers).cancel(id);
+        drop(withdrawn);
     }
 
     fn blocking(&self, job: Box<dyn FnOnce() + Send>) {

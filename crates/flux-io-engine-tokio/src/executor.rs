@@ -4,10 +4,14 @@ use crate::host::TokioHost;
 use crate::sync::Arc;
 use crate::{no_runtime, runtime};
 use flux_io_core::{BoxFuture, Executor, Host, Lane, StageError};
-use tokio::runtime::Runtime;
-use tokio::task::JoinSet;
+use std::pin::pin;
+use tokio::runtime::{Builder, Runtime};
+use tokio::task::{JoinSet, LocalSet};
 
 /// Polls tasks on a runtime of its own: the place for those that mostly wait.
+///
+/// A lane of one worker polls on the calling thread, which also serves the timers: between a timer
+/// and its task stands no other thread. Its runtime has a thread for sockets beside it.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct TokioExecutor;
 
@@ -29,16 +33,26 @@ impl Executor for TokioExecutor {
     }
 
     fn open(&self, workers: u32) -> Result<Box<dyn Lane>, StageError> {
-        let runtime = runtime(workers).map_err(no_runtime)?;
+        let here = workers <= 1;
+        let runtime = if here { beside() } else { runtime(workers) }.map_err(no_runtime)?;
         // The clock is tokio's, which is read inside its runtime.
         let entered = runtime.enter();
-        let host = Arc::new(TokioHost::new(runtime.handle().clone()));
+        let handle = runtime.handle().clone();
+        let host = if here { TokioHost::of_caller(handle) } else { TokioHost::of_runtime(handle) };
         drop(entered);
-        Ok(Box::new(TokioLane { runtime, host }))
+        Ok(Box::new(TokioLane { here, runtime, host: Arc::new(host) }))
     }
 }
 
+/// A runtime with a thread of its own, for sockets and blocking work of tasks that are polled
+/// elsewhere.
+fn beside() -> std::io::Result<Runtime> {
+    Builder::new_multi_thread().worker_threads(1).enable_all().build()
+}
+
 struct TokioLane {
+    /// The thread that calls is the only worker.
+    here: bool,
     runtime: Runtime,
     host: Arc<TokioHost>,
 }
@@ -49,13 +63,23 @@ impl Lane for TokioLane {
     }
 
     fn poll_all(&self, jobs: Vec<BoxFuture<'static, ()>>) {
+        // A job that panicked has told its run by being dropped.
+        let mut set = JoinSet::new();
+        if self.here {
+            let _inside = self.runtime.enter();
+            let local = LocalSet::new();
+            for job in jobs {
+                set.spawn_local_on(job, &local);
+            }
+            let all = local.run_until(async { while set.join_next().await.is_some() {} });
+            self.host.timers.block_on(pin!(all));
+            return;
+        }
         self.runtime.block_on(async {
-            let timers = tokio::spawn(Arc::clone(&self.host.timers).drive());
-            let mut set = JoinSet::new();
+            let timers = tokio::spawn(self.host.timers.drive());
             for job in jobs {
                 set.spawn(job);
             }
-            // A job that panicked has told its run by being dropped.
             while set.join_next().await.is_some() {}
             timers.abort();
         });

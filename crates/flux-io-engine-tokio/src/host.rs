@@ -1,4 +1,4 @@
-//! What the engine gives to tasks: tokio's clock and timers, and a few threads for blocking work.
+//! What the engine gives to tasks: tokio's clock, timers, and a few threads for blocking work.
 
 use crate::sync::Arc;
 use crate::timers::Timers;
@@ -13,22 +13,23 @@ use tokio::time::Instant;
 const BLOCKING_JOBS: usize = 2;
 
 pub(crate) struct TokioHost {
-    start: Instant,
     handle: Handle,
-    pub(crate) timers: Arc<Timers>,
+    pub(crate) timers: Timers,
     blocking: Arc<Semaphore>,
 }
 
 impl TokioHost {
-    /// A host whose timers and blocking work are served by the runtime behind `handle`.
-    pub(crate) fn new(handle: Handle) -> Self {
-        let start = now();
-        Self {
-            start,
-            handle,
-            timers: Arc::new(Timers::new(start)),
-            blocking: Arc::new(Semaphore::new(BLOCKING_JOBS)),
-        }
+    /// A host on the clock of the runtime behind `handle`, which serves it.
+    pub(crate) fn of_runtime(handle: Handle) -> Self {
+        let timers = Timers::of_runtime(now(), handle.clone());
+        Self { handle, timers, blocking: Arc::new(Semaphore::new(BLOCKING_JOBS)) }
+    }
+
+    /// A host whose timers the thread serves that polls the tasks, and whose blocking work the
+    /// runtime behind `handle`.
+    pub(crate) fn of_caller(handle: Handle) -> Self {
+        let timers = Timers::of_caller(now());
+        Self { handle, timers, blocking: Arc::new(Semaphore::new(BLOCKING_JOBS)) }
     }
 }
 
@@ -40,8 +41,7 @@ pub(crate) fn now() -> Instant {
 
 impl Host for TokioHost {
     fn now(&self) -> Moment {
-        let ns = now().duration_since(self.start).as_nanos();
-        Moment(u64::try_from(ns).unwrap_or(u64::MAX))
+        self.timers.now()
     }
 
     #[expect(clippy::disallowed_methods, reason = "the engine is where wall time comes from")]

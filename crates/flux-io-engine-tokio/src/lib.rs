@@ -1,13 +1,19 @@
 //! The tokio engine: a task per segment instance.
 //!
 //! The engine polls the tasks that core cuts from a plan; edges, order, watermarks, retries and
-//! drain are core's. What is here is an executor and a clock: timers kept by one timer task,
-//! blocking work in at most two threads at a time, and tasks that are aborted when the run's future
-//! is dropped.
+//! drain are core's. What is here is an executor and a clock: timers kept in one set, blocking work
+//! in at most two threads at a time, and tasks that are aborted when the run's future is dropped.
+//!
+//! Time is the runtime's, also when its clock is paused. Timers do not wait for its ticks of a
+//! millisecond: the first wait shorter than 100 ms starts a thread that sleeps exactly as long as
+//! the operating system lets it, and ends with the run. A run without such a wait has no thread of
+//! its own, and its timers may be two milliseconds late.
 
 mod dataflow;
 mod executor;
 mod host;
+#[cfg(all(test, flux_io_loom))]
+mod loom_tests;
 mod sync;
 mod timers;
 
@@ -49,10 +55,10 @@ impl TokioEngine {
         }
         let hash_seed = options.hash_seed.unwrap_or_else(process_seed);
         let options = RunOptions { hash_seed: Some(hash_seed), ..options };
-        let host: Arc<TokioHost> = Arc::new(TokioHost::new(Handle::current()));
+        let host: Arc<TokioHost> = Arc::new(TokioHost::of_runtime(Handle::current()));
         let dyn_host: Arc<dyn Host> = Arc::<TokioHost>::clone(&host);
         let (tasks, mut collector) = tasks(plan, &dyn_host, &options);
-        let timers = tokio::spawn(Arc::clone(&host.timers).drive()).abort_handle();
+        let timers = tokio::spawn(host.timers.drive()).abort_handle();
         let mut guard = AbortOnDrop { handle: options.handle.clone(), timers, armed: true };
         let mut set = JoinSet::new();
         for t in tasks {

@@ -3,13 +3,13 @@
 use super::traits::{ALL, COUNT, MASK};
 use super::{Accumulator, Cursor, Left, none};
 use crate::timers::unordered;
-use flux_io_core::hint::{prefetch, prefetch_all};
+use flux_io_core::hint::touch;
 use flux_io_core::mutant;
 use flux_io_core::{
-    Accumulate, Batch, Column, ErrorClass, ErrorKind, KeyOf, Out, StageError, Step, Timestamp,
+    Accumulate, Batch, Column, ErrorClass, ErrorKind, Key, KeyOf, Out, StageError, Step, Timestamp,
 };
 
-/// Rows whose lines are asked for together: 128 states of a few lines still fit the first cache.
+/// Rows whose lines are asked for together. W5 is the same with 32 to 128 (docs/benchmarks.md).
 const BLOCK: usize = 128;
 
 impl<C: Column, KO: KeyOf<C>, A: Accumulate<C, Key = KO::Key>> Accumulator<C, KO, A> {
@@ -105,7 +105,8 @@ impl<C: Column, KO: KeyOf<C>, A: Accumulate<C, Key = KO::Key>> Accumulator<C, KO
         i
     }
 
-    /// The first two passes over a block that starts at row `at`: index cells, then what they say.
+    /// The passes over a block that starts at row `at` before its rows are handled: index cells, the
+    /// rows of the table that they name, what lies behind the keys in those.
     fn look_ahead(&mut self, hashes: &[u64], at: usize) {
         let block = &hashes[at..hashes.len().min(at + BLOCK)];
         self.cursor.block = (at, at + block.len());
@@ -130,9 +131,14 @@ impl<C: Column, KO: KeyOf<C>, A: Accumulate<C, Key = KO::Key>> Accumulator<C, KO
             } else {
                 *slot as usize
             };
-            prefetch(&self.table.heads, place);
-            prefetch_all(&self.table.states, place);
-            prefetch(&self.table.tails, place);
+            touch(&mut self.table.rows, place);
+            touch(&mut self.table.tails, place);
+        }
+        // The rows are there now, and with them the places of what lies behind their keys.
+        for (_, slot) in &self.hints {
+            if let Some(key) = self.table.rows.get(*slot as usize).and_then(|r| r.key.as_ref()) {
+                key.touch();
+            }
         }
     }
 

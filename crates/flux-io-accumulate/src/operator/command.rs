@@ -36,7 +36,7 @@ impl<C: Column, KO: KeyOf<C>, A: Accumulate<C, Key = KO::Key>> Accumulator<C, KO
     fn open_slot(&self, key: &[u8]) -> Option<(u32, u32)> {
         let key = KO::Key::read_bytes(key)?;
         let slot = self.table.find(self.tag_of(&key), |k| *k == key);
-        (!none(slot)).then(|| (slot, self.table.heads[slot as usize].life))
+        (!none(slot)).then(|| (slot, self.table.rows[slot as usize].life))
     }
 
     /// Where a key, given by its bytes, stands.

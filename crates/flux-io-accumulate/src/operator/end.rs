@@ -30,7 +30,7 @@ impl<C: Column, KO: KeyOf<C>, A: Accumulate<C, Key = KO::Key>> Accumulator<C, KO
     /// Queues every open key, in ascending key bytes.
     pub(super) fn queue_all(&mut self, exit: Exit) {
         let first = self.due.len();
-        let life = |slot: u32| self.table.heads[slot as usize].life;
+        let life = |slot: u32| self.table.rows[slot as usize].life;
         let all = self.table.slots().map(|slot| Due {
             at: 0,
             event: false,

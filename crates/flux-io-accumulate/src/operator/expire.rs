@@ -86,7 +86,7 @@ impl<C: Column, KO: KeyOf<C>, A: Accumulate<C, Key = KO::Key>> Accumulator<C, KO
     /// Stores the deadlines of a key that was opened by the row just applied. One that is over
     /// already lets the key leave at once; returns whether it did.
     pub(super) fn arm(&mut self, slot: u32, ob: &mut Vec<Left<KO, A, C>>) -> bool {
-        let life = self.table.heads[slot as usize].life;
+        let life = self.table.rows[slot as usize].life;
         if self.traits.events() {
             match self.look_event(slot) {
                 Verdict::Wait(at) => self.events.push(Entry { at, slot, life }),
@@ -153,8 +153,8 @@ impl<C: Column, KO: KeyOf<C>, A: Accumulate<C, Key = KO::Key>> Accumulator<C, KO
         if mutant!(TiesUnordered) {
             return;
         }
-        let heads = &self.table.heads;
-        let key = |d: &Due| heads.get(d.slot as usize).and_then(|h| h.key.as_ref());
+        let rows = &self.table.rows;
+        let key = |d: &Due| rows.get(d.slot as usize).and_then(|h| h.key.as_ref());
         self.due[first..].sort_unstable_by(|a, b| {
             let keys = || match (key(a), key(b)) {
                 (Some(a), Some(b)) => a.cmp_bytes(b),

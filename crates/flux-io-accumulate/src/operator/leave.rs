@@ -83,7 +83,7 @@ impl<C: Column, KO: KeyOf<C>, A: Accumulate<C, Key = KO::Key>> Accumulator<C, KO
         if mutant!(DoubleEmission)
             && exit == Exit::Complete
             && self.traits.events()
-            && let Some(key) = self.table.heads[slot as usize].key.clone()
+            && let Some(key) = self.table.rows[slot as usize].key.clone()
         {
             self.emit(slot, &key, headers, exit, ob);
             self.tally.complete -= u64::from(fragments);
@@ -91,7 +91,7 @@ impl<C: Column, KO: KeyOf<C>, A: Accumulate<C, Key = KO::Key>> Accumulator<C, KO
             return;
         }
         let saved = if self.traits.tombs { self.save_for_corrections(slot, exit) } else { None };
-        let (mask, tag) = (self.mask(slot), self.table.heads[slot as usize].tag);
+        let (mask, tag) = (self.mask(slot), self.table.rows[slot as usize].tag);
         let Some(key) = self.table.close(slot) else { return };
         let beside = self.table.take_beside(slot);
         if let Some((tail, _)) = &beside {
@@ -114,7 +114,7 @@ impl<C: Column, KO: KeyOf<C>, A: Accumulate<C, Key = KO::Key>> Accumulator<C, KO
         exit: Exit,
         ob: &mut Vec<Left<KO, A, C>>,
     ) {
-        let state = &mut self.table.states[slot as usize];
+        let state = &mut self.table.rows[slot as usize].state;
         if exit.emits() {
             let value = self.plan.acc.finish(key, state);
             let key = key.clone();
@@ -171,7 +171,7 @@ impl<C: Column, KO: KeyOf<C>, A: Accumulate<C, Key = KO::Key>> Accumulator<C, KO
         let seen = self.seen(slot);
         let time = self.table.watch(slot).newest.max(self.watermark.0);
         let at = At { time: Timestamp(time), watermark: self.watermark, now: self.now };
-        let own = match self.plan.acc.check(&self.table.states[slot as usize], at) {
+        let own = match self.plan.acc.check(&self.table.rows[slot as usize].state, at) {
             Some(Completeness::Incomplete { score }) => Some(score),
             _ => None,
         };
@@ -189,7 +189,7 @@ impl<C: Column, KO: KeyOf<C>, A: Accumulate<C, Key = KO::Key>> Accumulator<C, KO
             return None;
         }
         let mut bytes = Vec::new();
-        match self.plan.acc.save(&self.table.states[slot as usize], &mut bytes) {
+        match self.plan.acc.save(&self.table.rows[slot as usize].state, &mut bytes) {
             Ok(()) => Some(bytes.into_boxed_slice()),
             Err(e) => {
                 self.fault = Some(e);
@@ -248,10 +248,10 @@ impl<C: Column, KO: KeyOf<C>, A: Accumulate<C, Key = KO::Key>> Accumulator<C, KO
             self.forget_deadlines();
             return;
         }
-        let heads = &self.table.heads;
+        let rows = &self.table.rows;
         let keys = self.table.len();
         let alive = |e: &crate::timers::Entry| {
-            heads.get(e.slot as usize).is_some_and(|h| h.life == e.life && h.key.is_some())
+            rows.get(e.slot as usize).is_some_and(|h| h.life == e.life && h.key.is_some())
         };
         self.events.sweep(keys, alive);
         self.clocks.sweep(keys, alive);

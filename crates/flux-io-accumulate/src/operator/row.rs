@@ -74,7 +74,7 @@ impl<C: Column, KO: KeyOf<C>, A: Accumulate<C, Key = KO::Key>> Accumulator<C, KO
         }
         let bound = if KEPT == ALL { self.plan.acc.bound(col.row(i)) } else { None };
         if let Err(e) = self.check_bound(bound).and_then(|()| {
-            let state = &mut self.table.states[slot as usize];
+            let state = &mut self.table.rows[slot as usize].state;
             self.plan.acc.update(state, col.row_mut(i), at)
         }) {
             self.give_up(slot, opened);
@@ -105,7 +105,7 @@ impl<C: Column, KO: KeyOf<C>, A: Accumulate<C, Key = KO::Key>> Accumulator<C, KO
     /// Whether an open key has counted this fragment already.
     #[inline(always)]
     fn counted<const KEPT: u8>(&self, slot: u32, f: &Fragment) -> bool {
-        let mask = self.table.heads[slot as usize].mask;
+        let mask = self.table.rows[slot as usize].mask;
         match KEPT {
             MASK => return mask >> f.bit & 1 == 1,
             COUNT => return false,
@@ -130,22 +130,22 @@ impl<C: Column, KO: KeyOf<C>, A: Accumulate<C, Key = KO::Key>> Accumulator<C, KO
     /// Counts a merged fragment in.
     #[inline(always)]
     fn note<const KEPT: u8>(&mut self, slot: u32, f: &Fragment, bound: Option<(u16, u32)>) {
-        let head = &mut self.table.heads[slot as usize];
+        let row = &mut self.table.rows[slot as usize];
         self.tally.held += 1;
         match KEPT {
             MASK => {
-                head.mask |= 1 << f.bit;
+                row.mask |= 1 << f.bit;
                 return;
             }
             COUNT => {
-                head.mask += 1;
+                row.mask += 1;
                 return;
             }
             _ => {}
         }
         let t = &self.traits;
         let tail = &mut self.table.tails[slot as usize];
-        add_fragment(t.identity, tail, &mut head.mask, f);
+        add_fragment(t.identity, tail, &mut row.mask, f);
         tail.fragments += 1;
         if let Some((which, n)) = bound {
             tail.declare(usize::from(which), self.plan.need.bounds(), n);
@@ -171,11 +171,11 @@ impl<C: Column, KO: KeyOf<C>, A: Accumulate<C, Key = KO::Key>> Accumulator<C, KO
     pub(super) fn weigh(&mut self, slot: u32) {
         let tail = &mut self.table.tails[slot as usize];
         let state = if self.plan.policy.weighed {
-            self.plan.acc.weight(&self.table.states[slot as usize])
+            self.plan.acc.weight(&self.table.rows[slot as usize].state)
         } else {
             0
         };
-        let key = self.table.heads[slot as usize].key.as_ref().map_or(0, Key::heap_bytes);
+        let key = self.table.rows[slot as usize].key.as_ref().map_or(0, Key::heap_bytes);
         let heap = (state + key + tail.heap_bytes()) as u64;
         let before = std::mem::replace(&mut tail.heap, heap);
         self.tally.heap = self.tally.heap + heap - before;
@@ -195,7 +195,7 @@ impl<C: Column, KO: KeyOf<C>, A: Accumulate<C, Key = KO::Key>> Accumulator<C, KO
         at: At,
         ob: &mut Vec<Left<KO, A, C>>,
     ) -> bool {
-        let complete = match self.plan.acc.check(&self.table.states[slot as usize], at) {
+        let complete = match self.plan.acc.check(&self.table.rows[slot as usize].state, at) {
             Some(Completeness::Complete) => true,
             Some(Completeness::Incomplete { .. }) => false,
             Some(Completeness::Expired) => {
@@ -205,9 +205,9 @@ impl<C: Column, KO: KeyOf<C>, A: Accumulate<C, Key = KO::Key>> Accumulator<C, KO
             }
             None if KEPT == MASK => {
                 let need = self.traits.need_mask;
-                self.table.heads[slot as usize].mask & need == need
+                self.table.rows[slot as usize].mask & need == need
             }
-            None if KEPT == COUNT => self.table.heads[slot as usize].mask >= self.traits.need_mask,
+            None if KEPT == COUNT => self.table.rows[slot as usize].mask >= self.traits.need_mask,
             None => self.plan.need.complete(&self.seen(slot)),
         };
         if complete {

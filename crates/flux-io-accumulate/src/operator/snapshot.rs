@@ -91,8 +91,8 @@ impl<C: Column, KO: KeyOf<C>, A: Accumulate<C, Key = KO::Key>> Accumulator<C, KO
     }
 
     fn write_key(&self, slot: u32, to: &mut Vec<u8>) -> Result<(), StageError> {
-        let head = &self.table.heads[slot as usize];
-        put_bytes(to, &head.key.as_ref().map(Key::to_key_bytes).unwrap_or_default());
+        let row = &self.table.rows[slot as usize];
+        put_bytes(to, &row.key.as_ref().map(Key::to_key_bytes).unwrap_or_default());
         put(to, self.mask(slot));
         let none = Tail::default();
         let tail = self.table.tails.get(slot as usize).unwrap_or(&none);
@@ -109,7 +109,7 @@ impl<C: Column, KO: KeyOf<C>, A: Accumulate<C, Key = KO::Key>> Accumulator<C, KO
         }
         write_sets(tail.bounds, tail.more.as_deref(), to);
         let mut state = Vec::new();
-        self.plan.acc.save(&self.table.states[slot as usize], &mut state)?;
+        self.plan.acc.save(&self.table.rows[slot as usize].state, &mut state)?;
         put_bytes(to, &state);
         Ok(())
     }
@@ -194,9 +194,9 @@ impl<C: Column, KO: KeyOf<C>, A: Accumulate<C, Key = KO::Key>> Accumulator<C, KO
         let tag = self.tag_of(&key);
         let acc = &self.plan.acc;
         let slot = self.table.open(tag, key, || acc.init());
-        self.table.states[slot as usize] = state;
+        self.table.rows[slot as usize].state = state;
         let count = self.traits.kept == COUNT;
-        self.table.heads[slot as usize].mask = if count { u64::from(tail.fragments) } else { mask };
+        self.table.rows[slot as usize].mask = if count { u64::from(tail.fragments) } else { mask };
         self.tally.held += u64::from(tail.fragments);
         if self.traits.tails {
             let (t, w) = self.table.timed(slot);
@@ -207,7 +207,7 @@ impl<C: Column, KO: KeyOf<C>, A: Accumulate<C, Key = KO::Key>> Accumulator<C, KO
     }
 
     fn store_deadlines(&mut self, slot: u32) {
-        let life = self.table.heads[slot as usize].life;
+        let life = self.table.rows[slot as usize].life;
         if self.traits.lru {
             self.table.touch(slot);
         }

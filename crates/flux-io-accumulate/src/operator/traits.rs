@@ -9,7 +9,7 @@ use crate::timers::Entry;
 /// What the policy asks of each row, looked up once.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Traits {
-    /// What heads hold of the fragments, [`ALL`], [`MASK`] or [`COUNT`].
+    /// What rows of the table hold of the fragments, [`ALL`], [`MASK`] or [`COUNT`].
     pub(super) kept: u8,
     /// The bits that are needed, or how many fragments.
     pub(super) need_mask: u64,

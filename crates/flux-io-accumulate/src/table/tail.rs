@@ -1,4 +1,4 @@
-//! What stands beside a key's head for the policies that ask for it.
+//! What stands beside a key's row for the policies that ask for it.
 
 use crate::need::UNKNOWN;
 use crate::set::{Bits, Words};
@@ -78,7 +78,7 @@ impl Default for Tail {
 }
 
 impl Tail {
-    /// The set of variables, with the head's mask.
+    /// The set of variables, with the row's mask.
     #[inline]
     pub(crate) fn bits(&self, mask: u64) -> Bits<'_> {
         Bits { first: mask, rest: self.more.as_ref().map_or(&[], |m| m.words.as_slice()) }

@@ -25,13 +25,13 @@ fn slots_are_recycled() {
         assert_eq!(t.close(slot), Some(k));
         assert!(t.take_beside(slot).is_some());
     }
-    let made = t.heads.len();
+    let made = t.rows.len();
     for k in 100..150 {
         let tag = t.tag(k.into());
         let slot = t.open(tag, k, || ());
         t.touch(slot);
     }
-    assert_eq!((t.heads.len(), t.len(), t.slots().count()), (made, 100, 100));
+    assert_eq!((t.rows.len(), t.len(), t.slots().count()), (made, 100, 100));
     assert_eq!(t.find(t.tag(3), |k| *k == 3), NONE);
 }
 
@@ -48,7 +48,7 @@ fn an_empty_table_gives_its_memory_back() {
     assert!(!t.shrink(&mut purse), "the next wave may need it");
     let rests = (0..=KEPT).position(|_| t.rest(&mut purse));
     assert_eq!((rests, purse.used(), t.len()), (Some(KEPT as usize), 0, 0));
-    assert_eq!(t.heads.capacity(), 0);
+    assert_eq!(t.rows.capacity(), 0);
 }
 
 #[test]
@@ -64,7 +64,7 @@ fn a_table_that_has_become_too_large_gives_its_memory_back_at_once() {
     let slot = t.open(t.tag(1), 1, || ());
     _ = t.close(slot);
     assert!(t.shrink(&mut purse));
-    assert_eq!((purse.used(), t.heads.capacity()), (0, 0));
+    assert_eq!((purse.used(), t.rows.capacity()), (0, 0));
 }
 
 fn leave(t: &mut Table<u32, ()>, slot: u32) {

@@ -4,6 +4,7 @@
 
 mod batches;
 mod columns;
+mod deadlines;
 mod driver;
 mod edges;
 mod envelopes;

@@ -1,3 +1,4 @@
 //! The rayon engine against the laws of engines.
 
 mod laws;
+mod workers;

@@ -2,5 +2,6 @@
 #![cfg(test)]
 
 mod dataflow;
+mod lanes;
 mod laws;
 mod runtime;

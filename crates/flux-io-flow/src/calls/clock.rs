@@ -2,8 +2,7 @@
 //! deadline.
 
 use crate::sync::{Mutex, MutexGuard, PoisonError};
-use flux_io_core::{Host, Moment, TimerId, Timestamp};
-use std::collections::BTreeMap;
+use flux_io_core::{Deadlines, Host, Moment, TimerId, Timestamp};
 use std::task::Waker;
 
 /// A host for futures that run inside a stage. It knows the time of the stage's calls alone.
@@ -13,9 +12,7 @@ pub(super) struct StageClock(Mutex<Timers>);
 #[derive(Default)]
 struct Timers {
     now: Moment,
-    next: u64,
-    armed: BTreeMap<(Moment, u64), Waker>,
-    at: BTreeMap<u64, Moment>,
+    armed: Deadlines,
 }
 
 impl StageClock {
@@ -27,19 +24,14 @@ impl StageClock {
     pub(super) fn advance(&self, now: Moment) {
         let mut t = self.lock();
         t.now = t.now.max(now);
-        let mut due = Vec::new();
-        while let Some(first) = t.armed.first_entry().filter(|e| e.key().0 <= now) {
-            let ((_, id), waker) = first.remove_entry();
-            t.at.remove(&id);
-            due.push(waker);
-        }
+        let due = t.armed.take_due(now);
         drop(t);
         due.into_iter().for_each(Waker::wake);
     }
 
     /// The earliest armed timer.
     pub(super) fn next(&self) -> Option<Moment> {
-        self.lock().armed.first_key_value().map(|t| t.0.0)
+        self.lock().armed.next()
     }
 }
 
@@ -54,19 +46,12 @@ impl Host for StageClock {
     }
 
     fn arm(&self, at: Moment, waker: &Waker) -> TimerId {
-        let mut t = self.lock();
-        let id = t.next;
-        t.next += 1;
-        t.armed.insert((at, id), waker.clone());
-        t.at.insert(id, at);
-        TimerId(id)
+        self.lock().armed.arm(at, waker)
     }
 
     fn cancel(&self, id: TimerId) {
-        let mut t = self.lock();
-        let waker = t.at.remove(&id.0).and_then(|at| t.armed.remove(&(at, id.0)));
-        drop(t);
-        drop(waker);
+        let withdrawn = self.lock().armed.cancel(id);
+        drop(withdrawn);
     }
 
     /// In place: a stage has no place for blocking work, and `Env` offers none.

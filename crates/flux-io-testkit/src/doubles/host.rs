@@ -5,9 +5,9 @@
 
 use super::lock;
 use flux_io_core::{
-    Engine, ExecutionPlan, Host, IoCx, Moment, RunOptions, RunReport, TimerId, Timestamp, tasks,
+    Deadlines, Engine, ExecutionPlan, Host, IoCx, Moment, RunOptions, RunReport, TimerId,
+    Timestamp, tasks,
 };
-use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -17,10 +17,7 @@ use std::task::{Context, Poll, Wake, Waker};
 #[derive(Default)]
 struct State {
     now: Moment,
-    next: u64,
-    due: BTreeMap<(Moment, u64), Waker>,
-    at: BTreeMap<u64, Moment>,
-    armed: u64,
+    timers: Deadlines,
     most: usize,
 }
 
@@ -33,7 +30,7 @@ pub struct ManualHost {
 impl std::fmt::Debug for ManualHost {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let s = lock(&self.state);
-        write!(f, "ManualHost({:?}, {} timers)", s.now, s.due.len())
+        write!(f, "ManualHost({:?}, {} timers)", s.now, s.timers.len())
     }
 }
 
@@ -54,7 +51,7 @@ impl ManualHost {
     /// Timers armed now.
     #[must_use]
     pub fn timers(&self) -> usize {
-        lock(&self.state).due.len()
+        lock(&self.state).timers.len()
     }
 
     /// Most timers armed at once.
@@ -66,23 +63,24 @@ impl ManualHost {
     /// Timers armed in all.
     #[must_use]
     pub fn armed(&self) -> u64 {
-        lock(&self.state).armed
+        lock(&self.state).timers.armed()
     }
 
     /// Moves time to the next deadline and fires it; `false` when there is none.
     pub fn advance(&self) -> bool {
         let mut s = lock(&self.state);
-        let Some(((at, id), waker)) = s.due.pop_first() else { return false };
-        s.at.remove(&id);
+        let Some(at) = s.timers.next() else { return false };
+        let first = s.timers.first().next();
+        let waker = first.and_then(|id| s.timers.cancel(id));
         s.now = s.now.max(at);
         drop(s);
-        waker.wake();
+        waker.into_iter().for_each(Waker::wake);
         true
     }
 
     /// Moves time to `at` and fires what is due.
     pub fn advance_to(&self, at: Moment) {
-        while lock(&self.state).due.first_key_value().is_some_and(|((t, _), _)| *t <= at) {
+        while lock(&self.state).timers.next().is_some_and(|t| t <= at) {
             self.advance();
         }
         let mut s = lock(&self.state);
@@ -123,19 +121,13 @@ impl Host for ManualHost {
     }
     fn arm(&self, at: Moment, waker: &Waker) -> TimerId {
         let mut s = lock(&self.state);
-        s.next += 1;
-        s.armed += 1;
-        let id = s.next;
-        s.due.insert((at, id), waker.clone());
-        s.at.insert(id, at);
-        s.most = s.most.max(s.due.len());
-        TimerId(id)
+        let id = s.timers.arm(at, waker);
+        s.most = s.most.max(s.timers.len());
+        id
     }
     fn cancel(&self, id: TimerId) {
-        let mut s = lock(&self.state);
-        if let Some(at) = s.at.remove(&id.0) {
-            s.due.remove(&(at, id.0));
-        }
+        let withdrawn = lock(&self.state).timers.cancel(id);
+        drop(withdrawn);
     }
     fn blocking(&self, job: Box<dyn FnOnce() + Send>) {
         job();

@@ -1,0 +1,28 @@
+//! Timers without a runtime that drives them.
+
+use super::*;
+use std::sync::mpsc::{SyncSender, sync_channel};
+
+struct Bell(SyncSender<()>);
+
+impl Wake for Bell {
+    fn wake(self: Arc<Self>) {
+        // Nobody listens once the test is over.
+        let _ = self.0.send(());
+    }
+}
+
+/// A short wait ends without any help of the runtime, whose ticks nobody drives here; a long one is
+/// left to it.
+#[test]
+fn a_short_wait_needs_no_tick() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    let timers = Timers::of_runtime(crate::host::now(), runtime.handle().clone());
+    let (rings, rung) = sync_channel(2);
+    let bell = Waker::from(Arc::new(Bell(rings)));
+    timers.arm(timers.now().plus(SHORT * 36_000), &bell);
+    assert!(matches!(lock(&timers.shared.armed).thread, Thread::Unneeded));
+    timers.arm(timers.now().plus(SHORT / 100), &bell);
+    rung.recv().unwrap();
+    assert_eq!(lock(&timers.shared.armed).due.len(), 1);
+}
