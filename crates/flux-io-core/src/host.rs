@@ -14,6 +14,7 @@ use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 /// A boxed future that may borrow.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -64,6 +65,12 @@ pub trait Host: Send + Sync {
         let _ = (kind, n);
         0
     }
+    /// How long a task that never waits may go on before it yields, so that others are polled. Tasks
+    /// look at it every few dozen batches, and yield after some thousand of them whatever the clock
+    /// says.
+    fn slice(&self) -> Duration {
+        Duration::ZERO
+    }
     /// Whether sockets and other reactor-bound input can be used here.
     fn has_reactor(&self) -> bool {
         false
@@ -110,7 +117,7 @@ pub struct Sleep {
     at: Moment,
     alarm: Alarm,
     #[cfg(flux_io_mutants)]
-    long: std::time::Duration,
+    long: Duration,
 }
 
 impl fmt::Debug for Sleep {

@@ -4,13 +4,18 @@ use crate::sync::Arc;
 use crate::timers::Timers;
 use flux_io_core::{Host, Moment, TimerId, Timestamp};
 use std::task::Waker;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 /// Blocking jobs (file reads and writes) that run at the same time.
 const BLOCKING_JOBS: usize = 2;
+
+/// A task that yields wakes itself, for which tokio calls another worker, and the task goes there.
+/// That costs some five microseconds (`w7` at batch 256: 0.3 ns an item when a task yielded every
+/// 20 us), here two parts in a hundred.
+const SLICE: Duration = Duration::from_micros(250);
 
 pub(crate) struct TokioHost {
     handle: Handle,
@@ -68,6 +73,10 @@ impl Host for TokioHost {
             drop(job.await);
             drop(permit);
         });
+    }
+
+    fn slice(&self) -> Duration {
+        SLICE
     }
 
     fn has_reactor(&self) -> bool {

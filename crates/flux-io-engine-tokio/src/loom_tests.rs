@@ -106,7 +106,7 @@ fn worker(hears: fn(&Timers, Waker)) {
     });
 }
 
-/// A worker that serves the timers hears of a wake, whether it polls, looks or sleeps.
+/// A worker that serves the timers hears of a wake, whether it polls, looks or sleeps. Row 279.
 ///
 /// Caught: a call that wakes nobody, is not noted, or only when the worker sleeps.
 #[test]

@@ -34,6 +34,8 @@ pub(super) struct Chain<'env> {
     /// Where dead letters go, if the plan has a sink for them.
     pub(super) dead: Option<Edge>,
     pub(super) now: Moment,
+    /// When it may yield again.
+    yields_at: Moment,
     /// The used batch of the first link, for the head to take back.
     pub(super) returned: Option<AnyBatch>,
     /// `End` has left the last link.
@@ -68,6 +70,7 @@ impl<'env> Chain<'env> {
             tail,
             dead,
             now: run.host.now(),
+            yields_at: Moment::START,
             returned: None,
             finished: false,
             report: TaskReport::default(),
@@ -102,6 +105,15 @@ impl<'env> Chain<'env> {
             None => self.pass(input).await?,
         }
         self.settle().await
+    }
+
+    /// Whether the task is to yield now: the host's slice since it was last asked so is over.
+    pub(super) fn slice_over(&mut self) -> bool {
+        let over = self.now >= self.yields_at;
+        if over {
+            self.yields_at = self.now.plus(self.run.host.slice());
+        }
+        over
     }
 
     /// A parcel has moved.

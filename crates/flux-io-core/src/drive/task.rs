@@ -20,8 +20,10 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::task::Poll;
 
-/// Turns between two yields to the executor.
+/// Turns between two yields to the executor, if the host's slice is over.
 const TURNS_PER_YIELD: u32 = 64;
+/// Turns after which a task yields also when no time passes: the clock may be paused.
+const MOST_TURNS: u32 = 64 * TURNS_PER_YIELD;
 /// Turns between two readings of the clock while nothing waits.
 const TURNS_PER_CLOCK: u32 = 8;
 
@@ -65,7 +67,9 @@ impl TaskBody<'_> {
 async fn turn(n: &mut u32, chain: &mut Chain<'_>) -> Result<(), Halt> {
     *n = n.wrapping_add(1);
     if n.is_multiple_of(TURNS_PER_YIELD) {
-        yield_now().await;
+        if chain.slice_over() || n.is_multiple_of(MOST_TURNS) {
+            yield_now().await;
+        }
         chain.publish();
     }
     if n.is_multiple_of(TURNS_PER_CLOCK) {

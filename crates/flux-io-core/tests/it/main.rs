@@ -16,4 +16,5 @@ mod memory;
 mod runs;
 mod schedulers;
 mod shapes;
+mod slices;
 mod stages;

@@ -156,8 +156,8 @@ pub fn b035_drop_newest_keeps_the_oldest(engine: &dyn Engine) {
     for capacity in 1..=3 {
         let (rows, seen, _) = overrun(engine, capacity, WhenFull::DropNewest);
         let oldest: Vec<u64> = (0..capacity as u64).collect();
+        // Room that the receiver makes goes to what comes next, which may be the last row.
         assert!(rows.starts_with(&oldest), "{rows:?}");
-        assert!(!rows.contains(&99), "{rows:?}");
         promise_holds(&seen);
     }
 }
