@@ -2,6 +2,8 @@
 
 #[cfg(all(test, flux_io_loom))]
 mod loom_tests;
+#[cfg(all(test, not(flux_io_loom)))]
+mod tests;
 
 use crate::accumulate::{Command, Gauge, Ledger};
 use crate::edge::EdgeStats;
@@ -267,6 +269,9 @@ struct Acks {
     broken: bool,
     /// Sources that have ended: name, last epoch they took part in, their last place.
     ended: Vec<(String, Epoch, Vec<u8>)>,
+    /// The last epoch that every source took part in that was told to stop. A later one would keep
+    /// what stages did at an end that a restored run does not have.
+    stopped: Option<u64>,
 }
 
 /// An epoch that every task has acknowledged, and what is still to be kept under it.
@@ -326,6 +331,10 @@ impl RunHandle {
 
     /// Asks for a checkpoint; gives its epoch. Sources emit the barrier between batches. In a
     /// restored run, ask when the run has begun: its epochs go on behind those of the store.
+    ///
+    /// When the run is told to stop before every source that goes on has emitted the barrier, the epoch
+    /// does not complete: stages take the stop for the end of their input, which it would not be for a
+    /// run that goes on from there.
     #[must_use]
     pub fn checkpoint(&self) -> Epoch {
         let e = self.0.barrier.fetch_add(1, Ordering::AcqRel) + 1;
@@ -411,6 +420,12 @@ impl RunHandle {
     /// A source has ended; epochs behind `last` find its place here.
     pub(crate) fn source_ended(&self, name: &str, last: Epoch, place: Vec<u8>) {
         lock(&self.0.acks).ended.push((name.to_owned(), last, place));
+    }
+
+    /// A source was told to stop and has more to give; `last` is the last epoch it took part in.
+    pub(crate) fn source_stopped(&self, last: Epoch) {
+        let mut g = lock(&self.0.acks);
+        g.stopped = Some(g.stopped.map_or(last.0, |before| before.min(last.0)));
     }
 
     /// Every part of `epoch` is kept and the store knows it.
@@ -503,7 +518,8 @@ impl Acks {
         }
         let whole = |(e, by): &(&u64, &BTreeSet<usize>)| {
             let all = self.live.is_subset(by) || mutant!(AckTooEarly);
-            !self.given_up.contains(e) && all
+            let stopped = self.stopped.is_some_and(|last| **e > last);
+            !self.given_up.contains(e) && !stopped && all
         };
         let done = self.by_epoch.iter().rev().find(whole).map(|(e, _)| *e)?;
         self.by_epoch.retain(|e, _| *e > done);

@@ -233,6 +233,7 @@ async fn drive_source(s: &mut SourceHead<'_>, chain: &mut Chain<'_>) -> Result<(
         until_free(chain).await?;
         announce(s, chain).await?;
         if chain.run.handle.draining() {
+            chain.run.handle.source_stopped(s.barrier);
             break;
         }
         let mut batch = s.spare.take().unwrap_or_else(|| {

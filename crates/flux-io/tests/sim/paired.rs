@@ -93,9 +93,13 @@ fn plan(swarm: &mut Swarm, size: Size) -> (ExecutionPlan<'static>, Oracle) {
     let oracle: Oracle = Box::new(move |run| {
         ended_well(run)?;
         if shown_before(run) {
-            // A checkpoint of a run that drains knows a source that has stopped as one that has
-            // ended: what the other side had over by then has gone.
-            return Ok(());
+            // Rows shown by the life that was drained are shown again, and what one side had over
+            // then finds its partner now; but no row is ever paired with another one's partner.
+            let wrong = |p: &Pair| p.0.zip(p.1).is_some_and(|(x, y)| y != RIGHT + x);
+            return match books.visible().into_iter().find(wrong) {
+                Some(p) => Err(format!("{p:?} are no pair")),
+                None => Ok(()),
+            };
         }
         let read = [0, 1].map(|side| read(run, SIDES[side], &begun[side]));
         let of = |lengths, pairs| -> Vec<Pair> { (0..pairs).map(|i| pair(i, lengths)).collect() };
