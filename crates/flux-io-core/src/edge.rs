@@ -46,7 +46,7 @@ pub struct Controls {
 }
 
 impl Controls {
-    /// Whether nothing may join behind these but the end.
+    /// Whether nothing may join behind these, the end behind a turn aside.
     const fn closed(&self) -> bool {
         self.turn || self.barrier.is_some() || self.end
     }
@@ -201,7 +201,8 @@ impl EdgeQueue {
         }
         let fresh = match self.slots.back() {
             None => true,
-            Some(s) => s.controls.closed() && c != Control::End,
+            // The end joins a turn, but no barrier: an input that waits at one has not ended yet.
+            Some(s) => s.controls.barrier.is_some() || s.controls.closed() && c != Control::End,
         };
         if fresh {
             self.slots.push_back(Slot::default());

@@ -258,7 +258,8 @@ impl Pool<'_, '_, '_> {
                     return None;
                 }
             }
-            if !self.step() {
+            // A spurious poll may have been the last one.
+            if self.live() > 0 && !self.step() {
                 if self.world.fresh_waits() {
                     // What all others wait for comes when the faults have ended.
                     self.heal();

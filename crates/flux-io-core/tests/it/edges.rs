@@ -443,6 +443,24 @@ fn controls_are_never_rows() {
     assert_eq!(q.stats().taken, 1);
 }
 
+/// Row 9. The end stands behind a barrier on its own, so that an input that waits there for the others
+/// is not taken for one that has ended; behind a turn it needs no slot.
+#[test]
+fn the_end_waits_behind_a_barrier() {
+    let mut q = EdgeQueue::new(1, WhenFull::Block, None);
+    for c in [Control::Turn, Control::Barrier(Epoch(1)), Control::End] {
+        q.control(c);
+    }
+    let slots: Vec<_> = std::iter::from_fn(|| q.pop(Moment::START)).map(|s| s.controls).collect();
+    let said = |turn, barrier, end| Controls { turn, barrier, end, ..Controls::default() };
+    let barrier = said(false, Some(Epoch(1)), false);
+    assert_eq!(slots, [said(true, None, false), barrier, said(false, None, true)]);
+
+    q.control(Control::Turn);
+    q.control(Control::End);
+    assert_eq!(q.pop(Moment::START).map(|s| s.controls), Some(said(true, None, true)));
+}
+
 /// Row 171. A receiver that takes nothing lets no edge grow: drops leave at most one slot of
 /// controls between two barriers.
 #[test]
