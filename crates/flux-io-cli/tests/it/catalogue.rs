@@ -48,6 +48,12 @@ fn run(line: &str) -> Vec<u8> {
     more(&format!("[run]\n{line}"))
 }
 
+/// The base with two columns of one name in the sink.
+fn columns(lines: &str) -> Vec<u8> {
+    let takes = "takes = [\"complete\"]";
+    change(takes, &format!("{lines}columns = [\"a\", \"a\"]\n{takes}"))
+}
+
 fn stage(lines: &str) -> Vec<u8> {
     more(&format!("[[stage]]\n{lines}"))
 }
@@ -282,6 +288,9 @@ fn parts() -> Vec<(&'static str, Vec<u8>)> {
         ("record limit over the budget", source("record_limit = \"1GiB\"")),
         ("two sinks, one file", more("[sink.two]\npath = \"out.ndjson\"\ntakes = [\"partial\"]")),
         ("two sinks, one class", more("[sink.two]\npath = \"two.ndjson\"\ntakes = [\"complete\"]")),
+        ("path of nothing", change("path = \"in.ndjson\"", "path = \"\"")),
+        ("columns for ndjson", columns("")),
+        ("csv column twice", columns("format = \"csv\"\n")),
         ("sink that takes nothing", more("[sink.two]\npath = \"two.ndjson\"")),
         (
             "records behind an accumulator",

@@ -1,5 +1,7 @@
 //! The plan row of the bad-input catalogue: named graphs, each with its exact faults.
 
+mod branches;
+
 use flux_io_core::{
     AccumulationDescriptor, BufferPolicy, ChannelDescriptor, ChannelOrdering, ColumnType, GiveUp,
     Graph, GraphEdge, OnError, Operator, Parallelism, Retry, Route, StageKind, StageNode, WhenFull,

@@ -1,7 +1,6 @@
 //! Black-box tests of the builder: what a described flow does when its stages are driven by hand,
 //! and what is said about flows that cannot run.
 
-mod branches;
 mod builder;
 mod catalogue;
 mod drawings;
