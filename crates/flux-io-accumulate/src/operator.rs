@@ -1,8 +1,8 @@
 //! The operator: one instance of keyed accumulation as a [`Stage`].
 //!
-//! Rows are handled strictly in order, a block at a time: the first two passes over a block only
-//! ask for cache lines (index cells, then the rows of the slots found there), the third
-//! does everything. What the second pass found is a guess: the third compares the key itself, and a
+//! Rows are handled strictly in order, a block at a time: the first passes over a block only bring
+//! memory closer (index cells, the rows of the slots found there, what lies behind their keys), the
+//! last does everything. A slot that was found is a guess: the last pass compares the key itself, and a
 //! slot that was freed or filled anew meanwhile is looked up again. So the result is that of
 //! batches of one row, at every batch size, with watermarks at their exact places.
 

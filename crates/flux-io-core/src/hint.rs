@@ -22,8 +22,8 @@ const LINES: usize = 8;
 /// Reads a byte of every cache line of `s[i]`, at most the first eight; out of range it does nothing.
 ///
 /// A prefetch may be dropped, and is where many are asked for at once; a load is not. Loads in a
-/// loop that does little else overlap like prefetches: W5 takes 0.7 of the time with them on one machine
-/// (docs/benchmarks.md). The slice is lent mutably so that nobody writes to it meanwhile.
+/// loop that does little else overlap like prefetches. What that gave in W5 on one machine stands in
+/// docs/benchmarks.md. The slice is lent mutably so that nobody writes to it meanwhile.
 #[inline(always)]
 pub fn touch<T>(s: &mut [T], i: usize) {
     let Some(t) = s.get_mut(i) else { return };
