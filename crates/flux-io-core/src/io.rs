@@ -8,7 +8,8 @@
 //! - I4 `End` may come with rows; after it there are no more calls. `More` without rows is
 //!   allowed, boundedly often.
 //! - I5 a sink takes rows from the front; rows still in the batch when the future is dropped are
-//!   offered again. `write` returning means accepted, `flush` durable, `close` finished and visible.
+//!   offered again. `write` returning means accepted; `flush` handed to the operating system or the
+//!   receiver; `prepare` and `close` as durable as the sink can make it, `close` visible too.
 //! - I7 positions advance at checkpoint commit, never per item.
 
 use crate::batch::{AnyBatch, Batch, ColumnType, Seq};
@@ -207,16 +208,25 @@ pub trait Sink: Send {
         cx: &IoCx,
     ) -> impl Future<Output = Result<(), StageError>> + Send;
 
-    /// Makes what was accepted durable, as the sink defines it.
+    /// Hands everything accepted to the operating system, or to the receiver: nothing of it stays
+    /// in a buffer of the sink because more may come. Called when the input goes quiet, between
+    /// `write`s and as often as that happens, so it must be cheap and does not wait for a disk:
+    /// durability is for `prepare` and `close`. Cancel-safe: a flush that was dropped is begun
+    /// again, and what it had handed over is not handed over twice.
+    ///
+    /// The default does nothing, which is right for a sink that keeps nothing back in `write`.
     ///
     /// # Errors
-    /// What was accepted since the last flush may be lost then.
+    /// What was accepted since the last flush may be lost then. The stage's error policy decides
+    /// as for `write`.
     fn flush(&mut self, cx: &IoCx) -> impl Future<Output = Result<(), StageError>> + Send {
         let _ = cx;
         async { Ok(()) }
     }
 
-    /// Finishes: what was accepted is durable and visible. Called once, at the end of the input.
+    /// Finishes: what was accepted is as durable as the sink can make it, and visible. Called once,
+    /// at the end of the input. The default flushes: a sink whose `flush` leaves something to be
+    /// done (a disk to wait for, a trailer to write, a name to give) has a `close` of its own.
     ///
     /// # Errors
     /// When it could not be finished; nothing half-finished is visible then.
@@ -230,7 +240,9 @@ pub trait Sink: Send {
     fn abort(&mut self) {}
 
     /// First half of a two-phase commit: everything accepted so far is durable under `epoch`, and
-    /// not yet visible.
+    /// not yet visible. The default flushes, which is all there is to do for a sink that has
+    /// nothing durable; one that has waits for its disk here, also when nothing was accepted since
+    /// the last flush.
     ///
     /// # Errors
     /// Transient ones are tried again by the stage's policy; otherwise the checkpoint is given up,
@@ -422,6 +434,8 @@ pub trait DynSink: Send {
         batch: &'a mut AnyBatch,
         cx: &'a IoCx,
     ) -> BoxFuture<'a, Result<(), StageError>>;
+    /// See [`Sink::flush`].
+    fn flush<'a>(&'a mut self, cx: &'a IoCx) -> BoxFuture<'a, Result<(), StageError>>;
     /// See [`Sink::close`].
     fn close<'a>(&'a mut self, cx: &'a IoCx) -> BoxFuture<'a, Result<(), StageError>>;
     /// See [`Sink::abort`].
@@ -462,6 +476,9 @@ impl<S: Sink> DynSink for ErasedSink<S> {
         cx: &'a IoCx,
     ) -> BoxFuture<'a, Result<(), StageError>> {
         Box::pin(async move { self.0.write(batch.get_mut()?, cx).await })
+    }
+    fn flush<'a>(&'a mut self, cx: &'a IoCx) -> BoxFuture<'a, Result<(), StageError>> {
+        Box::pin(self.0.flush(cx))
     }
     fn close<'a>(&'a mut self, cx: &'a IoCx) -> BoxFuture<'a, Result<(), StageError>> {
         Box::pin(self.0.close(cx))
