@@ -16,7 +16,7 @@ use crate::observe::Observer;
 use crate::plan::ExecutionPlan;
 use crate::scheduler::{MakeScheduler, Scheduler};
 use crate::stage::Counts;
-use crate::sync::{Arc, AtomicBool, AtomicU8, AtomicU64, Mutex, Ordering, lock};
+use crate::sync::{Arc, AtomicBool, AtomicU8, AtomicU64, Mutex, MutexGuard, Ordering, lock};
 use crate::time::Moment;
 use crate::watchdog::{Stuck, Watchdog};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -264,6 +264,12 @@ struct Acks {
     /// Tasks that have not ended.
     live: BTreeSet<usize>,
     by_epoch: BTreeMap<u64, BTreeSet<usize>>,
+    /// A cut is under way: sources emit its barrier, and not every live task has seen it.
+    under_way: bool,
+    /// The tasks that have seen it.
+    seen: BTreeSet<usize>,
+    /// Another one was asked for meanwhile.
+    next_asked: bool,
     given_up: BTreeSet<u64>,
     /// A task ended before its input did: no epoch will be complete any more.
     broken: bool,
@@ -332,14 +338,25 @@ impl RunHandle {
     /// Asks for a checkpoint; gives its epoch. Sources emit the barrier between batches. In a
     /// restored run, ask when the run has begun: its epochs go on behind those of the store.
     ///
+    /// One cut is under way at a time. What is asked for meanwhile is the next one, which begins
+    /// when every task has seen the barrier of this one; all who ask until then get the same epoch.
+    ///
     /// When the run is told to stop before every source that goes on has emitted the barrier, the epoch
     /// does not complete: stages take the stop for the end of their input, which it would not be for a
     /// run that goes on from there.
     #[must_use]
     pub fn checkpoint(&self) -> Epoch {
-        let e = self.0.barrier.fetch_add(1, Ordering::AcqRel) + 1;
+        let mut g = lock(&self.0.acks);
+        let next = self.0.barrier.load(Ordering::Acquire) + 1;
+        if g.under_way {
+            g.next_asked = true;
+            return Epoch(next);
+        }
+        g.begin();
+        self.0.barrier.store(next, Ordering::Release);
+        drop(g);
         self.notify();
-        Epoch(e)
+        Epoch(next)
     }
 
     /// Announces a new version of the policies; gives its number. Sources emit it between batches.
@@ -397,19 +414,45 @@ impl RunHandle {
         let mut g = lock(&self.0.acks);
         g.live.remove(&slot);
         g.broken |= !clean;
-        g.finished()
+        let whole = g.finished();
+        self.go_on(g);
+        whole
+    }
+
+    /// Begins the cut that was asked for meanwhile, if every task has seen the one under way.
+    fn go_on(&self, mut g: MutexGuard<'_, Acks>) {
+        if !g.under_way || g.live.is_empty() || !g.live.is_subset(&g.seen) {
+            return;
+        }
+        g.under_way = false;
+        if std::mem::take(&mut g.next_asked) {
+            g.begin();
+            self.0.barrier.fetch_add(1, Ordering::AcqRel);
+            drop(g);
+            self.notify();
+        }
     }
 
     /// A task has done its part of an epoch. Gives the epoch to whoever was the last, once.
     pub(crate) fn ack(&self, slot: usize, epoch: Epoch) -> Option<Whole> {
         let mut g = lock(&self.0.acks);
         g.by_epoch.entry(epoch.0).or_default().insert(slot);
-        g.finished()
+        if epoch == self.wanted_barrier() {
+            g.seen.insert(slot);
+        }
+        let whole = g.finished();
+        self.go_on(g);
+        whole
     }
 
     /// Epochs of this run begin behind `epoch`.
     pub(crate) fn epochs_behind(&self, epoch: Epoch) {
-        self.0.barrier.fetch_max(epoch.0, Ordering::AcqRel);
+        let mut g = lock(&self.0.acks);
+        if self.wanted_barrier() < epoch {
+            // What was asked for before has a number of the run before: nobody will emit it.
+            (g.under_way, g.next_asked) = (false, false);
+            self.0.barrier.store(epoch.0, Ordering::Release);
+        }
     }
 
     /// A part of this epoch could not be kept: it will not be complete.
@@ -511,6 +554,11 @@ impl RunHandle {
 }
 
 impl Acks {
+    fn begin(&mut self) {
+        self.under_way = true;
+        self.seen.clear();
+    }
+
     /// The newest epoch that every live task has acknowledged, if nobody has taken it yet.
     fn finished(&mut self) -> Option<Whole> {
         if self.broken || self.live.is_empty() {

@@ -1,6 +1,6 @@
 //! Laws of checkpoints: one cut through the whole flow, all parts or none, exactly once.
 
-use super::kit::{BATCHES, Zip, balanced, completed, every_way, fresh};
+use super::kit::{BATCHES, Split, Tape, Zip, balanced, completed, every_way, fresh};
 use crate::doubles::{
     Books, CollectSink, Fault, Faults, FlakySink, Gate, Line, MemorySnapshots, ScriptSource,
     TransactionalVec,
@@ -122,8 +122,8 @@ pub fn a_snapshot_holds_what_came_before_the_barrier(engine: &dyn Engine) {
     }
 }
 
-/// A source that emits two barriers while the other emits only the second: the first cut is
-/// given up, the second is one cut, and nobody waits for ever.
+/// A checkpoint that is asked for while another one is under way is the next one: it does not mix
+/// with that, and nobody waits for ever.
 pub fn checkpoints_asked_for_at_once_do_not_mix(engine: &dyn Engine) {
     for options in every_way() {
         let store = Arc::new(MemorySnapshots::new());
@@ -146,6 +146,42 @@ pub fn checkpoints_asked_for_at_once_do_not_mix(engine: &dyn Engine) {
         assert!(cuts_agree(&store) > 0);
         let completions = store.completions();
         assert!(completions.is_sorted(), "{completions:?}");
+        assert!(completions.windows(2).all(|w| w[0] < w[1]), "each once: {completions:?}");
+    }
+}
+
+/// Checkpoints asked for again and again by two sources whose rows meet in a zip and then in a
+/// merge, over edges of two batches: one cut is under way at a time, so no part of the flow gives up
+/// a cut for which another part waits.
+pub fn checkpoints_that_overlap_stall_nobody(engine: &dyn Engine) {
+    for options in every_way() {
+        let store = Arc::new(MemorySnapshots::new());
+        let lines = |every: u64| -> Vec<Line<u64>> {
+            let asks = |r: u64| if r % every == 0 { ask(&options.handle) } else { Line::Yield };
+            (0..200)
+                .flat_map(|r| [Line::Row(2 * r), Line::Row(2 * r + 1), asks(r), Line::Cut])
+                .collect()
+        };
+        let mut p = HandPlan::new().capacity(2);
+        let a = p.source("a", ScriptSource::<u64>::new(lines(1)));
+        let b = p.source("b", ScriptSource::<u64>::new(lines(3)));
+        let two = [column::<Vec<u64>>(), column::<Vec<u64>>()].concat();
+        let split = p.node("split", column::<Vec<u64>>(), two.clone(), Split);
+        let zip = p.node("zip", two, column::<Vec<u64>>(), Zip::default());
+        let (tape, _) = Tape::new();
+        let merge = p.stage("merge", tape);
+        let (sink, shelf) = CollectSink::<u64>::new();
+        let out = p.sink("out", sink);
+        p.join(a, split);
+        p.edge((split, 0), (zip, 0), Default::default());
+        p.edge((split, 1), (merge, 0), Default::default());
+        p.edge((b, 0), (zip, 1), Default::default());
+        p.join(zip, merge);
+        p.join(merge, out);
+        let kept: Arc<MemorySnapshots> = Arc::clone(&store);
+        completed(&engine.run_plan(p.plan(), options.snapshots(kept)));
+        assert_eq!(shelf.len(), 400, "200 odd rows of `a`, 200 pairs");
+        let completions = store.completions();
         assert!(completions.windows(2).all(|w| w[0] < w[1]), "each once: {completions:?}");
     }
 }
