@@ -23,6 +23,7 @@ pub struct ByHand<S: Stage> {
     taken: VecDeque<Parcel>,
     timer: Option<Moment>,
     removed: Removed,
+    retries: u64,
     draws: Draws,
     now: Moment,
     watermark: Option<Timestamp>,
@@ -56,6 +57,7 @@ impl<S: Stage> ByHand<S> {
             taken: VecDeque::new(),
             timer: None,
             removed: Removed::default(),
+            retries: 0,
             draws: Draws(0),
             now: Moment::START,
             watermark: None,
@@ -166,8 +168,8 @@ impl<S: Stage> ByHand<S> {
         mut call: impl FnMut(&mut S, &mut Out<'_, S::Out>, &mut StageCx<'_>) -> Result<Step, StageError>,
     ) -> Result<(), StageError> {
         loop {
-            let Self { stage, home, out, timer, removed, draws, now, .. } = self;
-            let mut cx = StageCx { now: *now, home, timer, removed, draws };
+            let Self { stage, home, out, timer, removed, retries, draws, now, .. } = self;
+            let mut cx = StageCx { now: *now, home, timer, removed, retries, draws };
             if !self.started {
                 self.started = true;
                 stage.on_start(&mut cx)?;

@@ -425,8 +425,10 @@ impl Retry {
     #[must_use]
     pub fn delay(&self, attempt: u32, unit: u32) -> Duration {
         let mut d = self.first;
-        for _ in 1..attempt {
-            d = d.saturating_mul(self.factor.max(1));
+        // A wait that grows has reached the longest there is after less than 100 doublings.
+        let grows = self.factor > 1 && !d.is_zero();
+        for _ in 1..attempt.min(if grows { 100 } else { 1 }) {
+            d = d.saturating_mul(self.factor);
             if d >= self.longest {
                 break;
             }

@@ -46,7 +46,8 @@ pub enum Step {
     Done,
     /// The output is full: empty it and call again with the same input.
     Yield,
-    /// Call again with the same input, not before this moment (a retry that backs off).
+    /// Call again with the same input, not before this moment: an attempt that backs off, or, at a
+    /// moment that is over, work without an end in sight that lets the others of its thread run.
     Wait(Moment),
     /// Call again with the same input when [`Node::poll`] has made progress (all permitted calls
     /// are in flight).
@@ -372,6 +373,7 @@ pub struct StageCx<'a> {
     pub(crate) home: &'a StageHome,
     pub(crate) timer: &'a mut Option<Moment>,
     pub(crate) removed: &'a mut Removed,
+    pub(crate) retries: &'a mut u64,
     pub(crate) draws: &'a mut Draws,
 }
 
@@ -449,6 +451,11 @@ impl StageCx<'_> {
     /// Counts `n` rows dropped by the policy called `cause`.
     pub fn dropped(&mut self, cause: &'static str, n: u64) {
         self.removed.drop_rows(cause, n);
+    }
+
+    /// Counts `n` attempts made again after a failure, of rows or calls.
+    pub const fn retried(&mut self, n: u64) {
+        *self.retries += n;
     }
 
     /// 32 random bits, the same in every run with the same seed.

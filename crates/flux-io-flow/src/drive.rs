@@ -24,7 +24,7 @@ pub(crate) struct Operators {
 pub(crate) enum Ran {
     /// The input is used up.
     All,
-    /// Its sink was full, or too many faults waited to be taken away.
+    /// Its sink was full, too many faults waited to be taken away, or one row became very many.
     Stopped,
     /// A row waits for another attempt, until then.
     Wait(Moment),
@@ -123,6 +123,7 @@ impl Drive<'_> {
         let waiting = kernel.waiting(&mut 0)?;
         let on = self.ops.on.get(waiting.operator).copied().unwrap_or_default();
         let delay = on.retry_after(waiting.class, waiting.attempts, cx.draw())?;
+        cx.retried(1);
         Some(cx.now().plus(delay))
     }
 }

@@ -98,27 +98,23 @@ where
         let (fold, acc) = (&mut self.fold, &mut self.acc);
         let (ops, at, lost) = (&self.ops, &mut self.at, &mut self.lost);
         let mut drive = Drive { ops, at, lost, behind: &mut self.behind };
-        let ran = loop {
-            let ran = drive.run(&mut self.kernel, &mut input.col, &input.meta, cx, |k, c, at| {
-                let mut kept = Keep::new(acc);
-                match &mut kept.value {
-                    Some(a) => k.run(c, at, &mut |_, y| {
-                        fold(a, y);
-                        true
-                    }),
-                    None => true,
-                }
-            });
-            // Stopped only by many faults, which have been taken away.
-            if !matches!(ran, Ok(Ran::Stopped)) {
-                break ran;
+        let ran = drive.run(&mut self.kernel, &mut input.col, &input.meta, cx, |k, c, at| {
+            let mut kept = Keep::new(acc);
+            match &mut kept.value {
+                Some(a) => k.run(c, at, &mut |_, y| {
+                    fold(a, y);
+                    true
+                }),
+                None => true,
             }
-        };
+        });
         self.rows += self.at - before;
-        self.begun = matches!(ran, Ok(Ran::Wait(_)));
+        self.begun = matches!(ran, Ok(Ran::Stopped | Ran::Wait(_)));
         match ran? {
             Ran::Wait(at) => Ok(Step::Wait(at)),
-            Ran::All | Ran::Stopped => Ok(Step::Done),
+            // By many faults, or by many items of one row.
+            Ran::Stopped => Ok(Step::Wait(cx.now())),
+            Ran::All => Ok(Step::Done),
         }
     }
 

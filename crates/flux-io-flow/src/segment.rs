@@ -281,9 +281,14 @@ impl<C: Column, K: Kernel<C>> Stage for Segment<C, K> {
                     return Ok(Step::Done);
                 }
                 Ran::Stopped => {
+                    // Much work for nothing that came out: the driver looks whether to go on.
+                    let fruitless = out.batch().is_empty();
                     out.seal();
                     if out.is_full() {
                         return Ok(Step::Yield);
+                    }
+                    if fruitless {
+                        return Ok(Step::Wait(cx.now()));
                     }
                 }
                 Ran::Wait(at) => {

@@ -90,7 +90,7 @@ where
     }
 
     /// Polls the calls that were woken; whether one has ended.
-    fn turn(&mut self, task: &Context<'_>) -> bool {
+    fn turn(&mut self, task: &Context<'_>, cx: &mut StageCx<'_>) -> bool {
         let Some(env) = &self.env else { return false };
         let mut around = Around {
             f: &mut self.f,
@@ -98,6 +98,7 @@ where
             on: self.on,
             env,
             clock: self.clock.as_ref(),
+            retried: 0,
         };
         self.wakes.take(&mut self.ready, task.waker());
         let mut ended = false;
@@ -113,6 +114,7 @@ where
                 ended = true;
             }
         }
+        cx.retried(around.retried);
         if ended {
             self.order.settle();
         }
@@ -239,7 +241,7 @@ where
         cx: &mut StageCx<'_>,
     ) -> Poll<Result<(), StageError>> {
         self.clock.advance(cx.now());
-        let ended = self.turn(task);
+        let ended = self.turn(task, cx);
         let given = self.give(outs, cx);
         cx.cancel_wake();
         if let Some(at) = self.clock.next() {

@@ -16,6 +16,8 @@ pub(super) struct Around<'a, F> {
     pub(super) on: OnError,
     pub(super) env: &'a Env,
     pub(super) clock: &'a dyn Host,
+    /// Attempts that are made again.
+    pub(super) retried: u64,
 }
 
 /// A row and its calls. The boxes of futures are made once and filled again.
@@ -175,10 +177,15 @@ where
     }
 
     /// An attempt failed: another one follows, or that was the end.
-    fn failed<F>(&mut self, e: RowError, around: &Around<'_, F>) -> Option<Result<U, RowError>> {
+    fn failed<F>(
+        &mut self,
+        e: RowError,
+        around: &mut Around<'_, F>,
+    ) -> Option<Result<U, RowError>> {
         self.stop();
         match around.on.retry_after(e.class, self.attempts, around.env.draw()) {
             Some(wait) => {
+                around.retried += 1;
                 self.again = Some(around.env.now().plus(wait));
                 None
             }

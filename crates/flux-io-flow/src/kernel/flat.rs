@@ -1,7 +1,8 @@
 //! `flat_map`: every row becomes any number of rows.
 //!
 //! The iterator of the current row is kept in the kernel whenever the loop stops or unwinds, so an
-//! iterator without end has bounded output, and a panic behind it costs one item, not the rest.
+//! iterator without end has bounded output and bounded time, and a panic behind it costs one item,
+//! not the rest.
 
 use super::guard::{Tally, guarded};
 use super::trouble::own_blame;
@@ -37,6 +38,10 @@ impl<A: Clone, F: Clone, I> Clone for FlatK<A, F, I> {
     }
 }
 
+/// Items after which the loop is left even if what takes them has room: an iterator without end
+/// whose items all go under behind it must not hold its thread for ever.
+const POURED_AT_ONCE: u64 = 1 << 16;
+
 /// An iterator being poured out: kept on every way out, unless it panicked itself.
 struct Pour<'a, I> {
     row: u32,
@@ -70,7 +75,7 @@ impl<I: Iterator> Pour<'_, I> {
     fn all(&mut self, made: &mut u64, sink: &mut impl FnMut(u32, I::Item) -> bool) -> bool {
         while let Some(y) = self.next() {
             *made += 1;
-            if !sink(self.row, y) {
+            if !sink(self.row, y) || *made >= POURED_AT_ONCE {
                 return false;
             }
         }

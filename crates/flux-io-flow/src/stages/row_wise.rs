@@ -135,6 +135,7 @@ impl Judging {
         if self.on.retry_after(error.class, attempts, 0).is_some()
             && let Some(wait) = self.on.retry_after(error.class, attempts, cx.draw())
         {
+            cx.retried(1);
             return Ok(Some(cx.now().plus(wait)));
         }
         let name = cx.home().name.clone();
