@@ -26,7 +26,7 @@ use crate::sync::Arc;
 use crate::time::Moment;
 use std::collections::BTreeMap;
 use std::fmt;
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -268,6 +268,28 @@ impl From<RunFailure> for Halt {
     fn from(f: RunFailure) -> Self {
         Self::Failed(Box::new(f))
     }
+}
+
+/// Drops what is user code of a stage, source or sink; a panic of its destructor fails the run.
+fn let_go<T>(run: &Shared, stage: &str, shard: u32, what: T) {
+    if let Err(p) = catch_unwind(AssertUnwindSafe(|| drop(what))) {
+        let what = format!("panicked while it was dropped: {}", panic_text(&*p));
+        let error = StageError::new(ErrorClass::Permanent, ErrorKind::Panicked, what);
+        run.handle.fail(RunFailure { stage: stage.to_owned(), shard, error });
+    }
+}
+
+/// Lets the other tasks of the executor run.
+async fn yield_now() {
+    let mut yielded = false;
+    poll_fn(|cx| {
+        if std::mem::replace(&mut yielded, true) {
+            return Poll::Ready(());
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
 }
 
 /// The text of a caught panic.

@@ -217,11 +217,17 @@ pub trait Sink: Send {
     /// The default does nothing, which is right for a sink that keeps nothing back in `write`.
     ///
     /// # Errors
-    /// What was accepted since the last flush may be lost then. The stage's error policy decides
-    /// as for `write`.
+    /// Transient ones are tried again by the stage's policy; otherwise the run ends, since what was
+    /// accepted since the last flush may be lost.
     fn flush(&mut self, cx: &IoCx) -> impl Future<Output = Result<(), StageError>> + Send {
         let _ = cx;
         async { Ok(()) }
+    }
+
+    /// Whether `flush` may have something to hand over. A sink that keeps nothing back in `write`
+    /// says no, and costs no timer while its input is quiet.
+    fn holds_back(&self) -> bool {
+        true
     }
 
     /// Finishes: what was accepted is as durable as the sink can make it, and visible. Called once,
@@ -436,6 +442,8 @@ pub trait DynSink: Send {
     ) -> BoxFuture<'a, Result<(), StageError>>;
     /// See [`Sink::flush`].
     fn flush<'a>(&'a mut self, cx: &'a IoCx) -> BoxFuture<'a, Result<(), StageError>>;
+    /// See [`Sink::holds_back`].
+    fn holds_back(&self) -> bool;
     /// See [`Sink::close`].
     fn close<'a>(&'a mut self, cx: &'a IoCx) -> BoxFuture<'a, Result<(), StageError>>;
     /// See [`Sink::abort`].
@@ -479,6 +487,9 @@ impl<S: Sink> DynSink for ErasedSink<S> {
     }
     fn flush<'a>(&'a mut self, cx: &'a IoCx) -> BoxFuture<'a, Result<(), StageError>> {
         Box::pin(self.0.flush(cx))
+    }
+    fn holds_back(&self) -> bool {
+        self.0.holds_back()
     }
     fn close<'a>(&'a mut self, cx: &'a IoCx) -> BoxFuture<'a, Result<(), StageError>> {
         Box::pin(self.0.close(cx))

@@ -3,7 +3,7 @@
 use super::link::{Input, Link};
 use super::tail::{Tail, send_one};
 use super::watch::Heart;
-use super::{Halt, Shared};
+use super::{Halt, Shared, let_go, yield_now};
 use crate::batch::{AnyBatch, Batch};
 use crate::edge::Edge;
 use crate::error::ErrorRecord;
@@ -16,6 +16,9 @@ use crate::sync::Arc;
 use crate::time::Moment;
 use crate::watchdog::Doing;
 use std::task::{Context, Poll};
+
+/// Moves after which a task that has not come to a wait looks whether it may go on.
+const MOVES_PER_BREATH: u32 = 64;
 
 /// What ended a wait.
 pub(super) enum Woke<T> {
@@ -152,6 +155,7 @@ impl<'env> Chain<'env> {
 
     /// Moves parcels, most downstream first, until nothing more can move.
     pub(super) async fn settle(&mut self) -> Result<(), Halt> {
+        let mut moves = 0_u32;
         loop {
             if !self.buried.is_empty() {
                 self.bury().await?;
@@ -160,7 +164,27 @@ impl<'env> Chain<'env> {
             if !self.step_once()? && !drained && self.buried.is_empty() {
                 return Ok(());
             }
+            // A stage may go on without an end: a retry that waits for nothing, an iterator that
+            // never ends.
+            moves = moves.wrapping_add(1);
+            if moves.is_multiple_of(MOVES_PER_BREATH) {
+                self.breathe().await?;
+            }
         }
+    }
+
+    /// In the midst of long work: ends it when the run was aborted, lets other tasks run when the
+    /// host's slice is over, and reads the clock.
+    async fn breathe(&mut self) -> Result<(), Halt> {
+        if self.run.handle.aborted() {
+            return Err(Halt::Aborted);
+        }
+        self.now = self.run.host.now();
+        if self.slice_over() {
+            yield_now().await;
+            self.now = self.run.host.now();
+        }
+        Ok(())
     }
 
     async fn drain_tail(&mut self) -> Result<bool, Halt> {
@@ -285,10 +309,9 @@ impl<'env> Chain<'env> {
         self.links.first().is_some_and(|l| l.input.is_some())
     }
 
-    /// The input ports, of the first 64, whose rows the first link takes now.
-    pub(super) fn open_ports(&self, ports: usize) -> u64 {
-        let takes = |p: usize| self.links.first().is_none_or(|l| l.node.accepts(p));
-        (0..ports.min(64)).filter(|p| takes(*p)).fold(0, |mask, p| mask | 1 << p)
+    /// Whether the first link takes rows of input port `port` now.
+    pub(super) fn accepts(&self, port: usize) -> bool {
+        self.links.first().is_none_or(|l| l.node.accepts(port))
     }
 
     /// Whether an output holds rows that were not sealed.
@@ -319,13 +342,25 @@ impl<'env> Chain<'env> {
         }
         for i in 0..self.links.len() {
             // A yield sets the deadline to now again: the output is emptied, then it goes on.
+            let mut fired = 0_u32;
             while self.links[i].deadline().is_some_and(|t| t <= self.now) {
                 self.links[i].fire(self.now)?;
                 self.collect(i);
                 self.settle().await?;
+                fired = fired.wrapping_add(1);
+                if fired.is_multiple_of(MOVES_PER_BREATH) {
+                    self.breathe().await?;
+                }
             }
         }
-        self.settle().await
+        self.settle().await?;
+        if let Tail::Sink(s) = &mut self.tail
+            && s.flush_at().is_some_and(|at| at <= self.now)
+        {
+            s.flush(&self.run, self.slot).await?;
+            self.now = self.run.host.now();
+        }
+        Ok(())
     }
 
     pub(super) fn timers_due(&self) -> bool {
@@ -336,10 +371,11 @@ impl<'env> Chain<'env> {
         let own = self
             .links
             .iter()
-            .flat_map(|l| [l.deadline(), l.hold.filter(|_| !mutant!(HoldForgotten))])
+            .flat_map(|l| [l.deadline(), l.hold_over().filter(|_| !mutant!(HoldForgotten))])
             .flatten()
             .min();
-        [own, self.drain_by].into_iter().flatten().min()
+        let flush = if let Tail::Sink(s) = &self.tail { s.flush_at() } else { None };
+        [own, flush, self.drain_by].into_iter().flatten().min()
     }
 
     /// One poll of a wait: for `inner`, a deadline, or somebody at the handle.
@@ -478,5 +514,18 @@ impl<'env> Chain<'env> {
         }
         let whole = self.run.handle.leave(self.slot, clean);
         self.run.complete(whole);
+    }
+
+    /// Drops what the task drove, one by one, and gives its report.
+    pub(super) fn let_go(self) -> TaskReport {
+        let Self { run, links, tail, report, .. } = self;
+        for l in links {
+            let_go(&run, &l.home.name, l.home.shard, l.node);
+        }
+        if let Tail::Sink(s) = tail {
+            let name = s.state.name.clone();
+            let_go(&run, &name, 0, s);
+        }
+        report
     }
 }

@@ -67,8 +67,8 @@ pub(super) struct Event {
 
 pub(super) struct EdgesHead {
     pub(super) ins: Vec<InEdge>,
-    /// Number of input ports.
-    pub(super) ports: usize,
+    /// By input port, whether the node takes its rows.
+    open: Vec<bool>,
     units: Vec<Unit>,
     watermark: Option<Timestamp>,
     policy: Option<Epoch>,
@@ -83,7 +83,7 @@ impl EdgesHead {
     pub(super) fn new(groups: Vec<(usize, bool, Vec<Edge>)>) -> Self {
         let mut head = Self {
             ins: Vec::new(),
-            ports: groups.iter().map(|g| g.0 + 1).max().unwrap_or(0),
+            open: vec![true; groups.iter().map(|g| g.0 + 1).max().unwrap_or(0)],
             units: Vec::new(),
             watermark: None,
             policy: None,
@@ -120,12 +120,16 @@ impl EdgesHead {
         head
     }
 
+    /// Asks which ports the node takes rows of, for the events to come.
+    pub(super) fn ask(&mut self, accepts: impl Fn(usize) -> bool) {
+        self.open.iter_mut().enumerate().for_each(|(port, open)| *open = accepts(port));
+    }
+
     /// The next thing to do, if there is one; otherwise the task is woken when there is.
     pub(super) fn poll_event(
         &mut self,
         cx: &Context<'_>,
         now: Moment,
-        accepts: impl Fn(usize) -> bool,
         follows_time: bool,
     ) -> Poll<Event> {
         loop {
@@ -145,7 +149,7 @@ impl EdgesHead {
                     moved = true;
                     break;
                 }
-                if !self.wants(i, &accepts, follows_time) {
+                if !self.wants(i, follows_time) {
                     continue;
                 }
                 let e = &mut self.ins[i];
@@ -171,7 +175,7 @@ impl EdgesHead {
         }
     }
 
-    fn wants(&self, i: usize, accepts: &impl Fn(usize) -> bool, follows_time: bool) -> bool {
+    fn wants(&self, i: usize, follows_time: bool) -> bool {
         let e = &self.ins[i];
         if e.ended || e.barrier.is_some() {
             return false;
@@ -179,7 +183,7 @@ impl EdgesHead {
         // While an input waits at a barrier the rows before it are due on the others, also where
         // the node would rather have the rows behind it first (L-3).
         let aligning = !mutant!(BarrierStarves) && self.units.iter().any(|u| u.at_barrier > 0);
-        if !(accepts(e.port) || aligning || follows_time && self.holds_back(e.unit)) {
+        if !(self.open[e.port] || aligning || follows_time && self.holds_back(e.unit)) {
             return false;
         }
         let u = &self.units[e.unit];
@@ -301,17 +305,9 @@ impl EdgesHead {
         }
     }
 
-    /// Input `i` has come to the barrier of epoch `e`. A cut is one epoch on all inputs: when they
-    /// stand at different ones, the older cut is given up and its inputs go on to the newer.
+    /// Input `i` has come to the barrier of epoch `e`. A cut is one epoch on all inputs: the handle
+    /// has the next one emitted only when every task has seen this one.
     fn reach(&mut self, i: usize, e: Epoch) {
-        match self.ins.iter().filter_map(|x| x.barrier).max() {
-            Some(newest) if e < newest => return,
-            Some(newest) if e > newest => {
-                self.ins.iter_mut().for_each(|x| x.barrier = None);
-                self.units.iter_mut().for_each(|u| u.at_barrier = 0);
-            }
-            _ => {}
-        }
         self.ins[i].barrier = Some(e);
         let unit = self.ins[i].unit;
         self.units[unit].at_barrier += 1;

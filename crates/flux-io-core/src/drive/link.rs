@@ -157,8 +157,9 @@ impl<'env> Link<'env> {
             Ok(Step::Yield) => Err(self.restless()),
             Ok(Step::Wait(at)) => {
                 self.hold = Some(at);
-                self.state.phase = Phase::Retrying;
-                self.state.retries += 1;
+                if at > now {
+                    self.state.phase = Phase::Retrying;
+                }
                 self.input = Some(input);
                 Ok(None)
             }
@@ -211,6 +212,13 @@ impl<'env> Link<'env> {
     /// The deadline, where there is room for what it brings.
     pub(super) fn deadline(&self) -> Option<Moment> {
         self.timer.filter(|_| !self.outs.iter().any(Outbox::is_full))
+    }
+
+    /// When the input may be tried again, where it can be: while the outputs are full or calls are
+    /// awaited, a hold that is over wakes nobody, or the task would look at it for ever.
+    pub(super) fn hold_over(&self) -> Option<Moment> {
+        let served = self.input.is_some() && !self.stalled;
+        self.hold.filter(|_| served && !self.outs.iter().any(Outbox::is_full))
     }
 
     /// The deadline is due.
@@ -312,12 +320,13 @@ impl<'env> Link<'env> {
             &mut StageCx<'_>,
         ) -> Result<Step, StageError>,
     ) -> Result<Step, StageError> {
-        let Self { node, outs, home, timer, removed, draws, clock, .. } = self;
+        let Self { node, outs, home, timer, removed, draws, clock, state, .. } = self;
         let began = clock.as_ref().map(|c| c.now());
-        let mut cx = StageCx { now, home, timer, removed, draws };
+        let retries = &mut state.retries;
+        let mut cx = StageCx { now, home, timer, removed, retries, draws };
         let answer = catch_unwind(AssertUnwindSafe(|| f(&mut **node, outs, &mut cx)));
         if let (Some(c), Some(t)) = (clock, began) {
-            self.state.busy += c.now().since(t);
+            state.busy += c.now().since(t);
         }
         match answer {
             Ok(r) => r,

@@ -1,6 +1,6 @@
 //! Where a chain ends: output edges, or a sink.
 
-use super::{Halt, Shared, panic_text};
+use super::{Halt, Shared, panic_text, yield_now};
 use crate::batch::AnyBatch;
 use crate::edge::Edge;
 use crate::error::{
@@ -20,6 +20,10 @@ use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
+use std::time::Duration;
+
+/// Attempts without a wait after which a task yields.
+const ATTEMPTS_PER_YIELD: u32 = 64;
 
 /// One edge of the plan, seen by one sending instance.
 pub(super) struct OutEdge {
@@ -279,8 +283,13 @@ async fn waited<T>(
     .await
 }
 
-/// Waits until a moment; an abort ends the wait.
-async fn pause(at: Moment, run: &Shared, slot: usize) -> Result<(), Halt> {
+/// Waits between two attempts; an abort ends the wait. Attempts that wait for nothing let other
+/// tasks run now and then.
+async fn pause(run: &Shared, slot: usize, wait: Duration, attempt: u32) -> Result<(), Halt> {
+    if wait.is_zero() && attempt.is_multiple_of(ATTEMPTS_PER_YIELD) {
+        yield_now().await;
+    }
+    let at = run.host.now().plus(wait);
     // Woken by the wait's own alarm.
     let over = |_: &mut Context<'_>| match run.host.now() >= at {
         true => Poll::Ready(Ok(())),
@@ -289,11 +298,25 @@ async fn pause(at: Moment, run: &Shared, slot: usize) -> Result<(), Halt> {
     waited(poll_fn(over), Some(at), run, slot).await.map(|_| ())
 }
 
-/// The two halves of a commit.
+/// The least time between two flushes of a sink whose input goes quiet again and again: rows that
+/// come one by one cost one call each of these, not one each row.
+const FLUSH_EVERY: Duration = Duration::from_millis(5);
+
+/// What is asked of a sink between rows, and tried again by its policy.
 #[derive(Clone, Copy)]
-enum Half {
+enum Ask {
+    Flush,
     Prepare(Epoch),
     Commit(Epoch),
+}
+
+/// A sink said that all is well and left rows: they are lost unless somebody says so.
+fn half_taken(left: usize, rows: u64) -> StageError {
+    let what = format!(
+        "the sink left {left} of {rows} rows in the batch and said that it took them all; remove \
+         the rows that are taken, from the front, or return an error"
+    );
+    StageError::new(ErrorClass::Permanent, ErrorKind::User, what)
 }
 
 /// A sink at the end of a chain.
@@ -305,6 +328,9 @@ pub(super) struct SinkEnd<'env> {
     io: IoCx,
     draws: Draws,
     prepared: Vec<Epoch>,
+    /// Rows were accepted since it was flushed.
+    unflushed: bool,
+    flushed_at: Option<Moment>,
     /// It was closed, or told to give up.
     over: bool,
     #[cfg(flux_io_mutants)]
@@ -334,6 +360,8 @@ impl<'env> SinkEnd<'env> {
             on_error,
             io,
             prepared: Vec::new(),
+            unflushed: false,
+            flushed_at: None,
             over: false,
             #[cfg(flux_io_mutants)]
             held: None,
@@ -345,7 +373,11 @@ impl<'env> SinkEnd<'env> {
         self.state.counts.rows_in += rows;
         let mut attempt = 0;
         loop {
-            let answer = guarded(self.sink.write(b, &self.io), run, slot).await?;
+            let mut answer = guarded(self.sink.write(b, &self.io), run, slot).await?;
+            self.unflushed |= (b.len() as u64) < rows;
+            if answer.is_ok() && !b.is_empty() {
+                answer = Err(half_taken(b.len(), rows));
+            }
             let Err(e) = answer else {
                 #[cfg(flux_io_mutants)]
                 if let Some(held) = self.held.take() {
@@ -371,7 +403,7 @@ impl<'env> SinkEnd<'env> {
                 && e.class != ErrorClass::Catastrophic
             {
                 self.state.retries += 1;
-                pause(run.host.now().plus(wait), run, slot).await?;
+                pause(run, slot, wait, attempt).await?;
                 continue;
             }
             let left = b.len() as u64;
@@ -411,9 +443,9 @@ impl<'env> SinkEnd<'env> {
                 closed
             }
             Control::Barrier(e) => {
-                match self.tried(Half::Prepare(e), run, slot).await? {
+                match self.tried(Ask::Prepare(e), run, slot).await? {
                     Ok(()) if mutant!(CommitAtBarrier) => {
-                        let answer = self.tried(Half::Commit(e), run, slot).await?;
+                        let answer = self.tried(Ask::Commit(e), run, slot).await?;
                         answer.map_err(|e| self.failure(e))?;
                     }
                     Ok(()) => self.prepared.push(e),
@@ -434,18 +466,33 @@ impl<'env> SinkEnd<'env> {
         })
     }
 
-    /// A half of a two-phase commit; transient failures are tried again by the sink's policy.
+    /// When what it accepted is to be flushed if its input is quiet then.
+    pub(super) fn flush_at(&self) -> Option<Moment> {
+        let due = self.unflushed && !self.over && self.sink.holds_back();
+        due.then(|| self.flushed_at.map_or(Moment::START, |t| t.plus(FLUSH_EVERY)))
+    }
+
+    /// The input is quiet: what was accepted is handed on.
+    pub(super) async fn flush(&mut self, run: &Shared, slot: usize) -> Result<(), Halt> {
+        self.tried(Ask::Flush, run, slot).await?.map_err(|e| self.failure(e))?;
+        self.unflushed = false;
+        self.flushed_at = Some(run.host.now());
+        Ok(())
+    }
+
+    /// Asks the sink; transient failures are tried again by its policy.
     async fn tried(
         &mut self,
-        half: Half,
+        ask: Ask,
         run: &Shared,
         slot: usize,
     ) -> Result<Result<(), StageError>, Halt> {
         let mut attempt = 0;
         loop {
-            let call = match half {
-                Half::Prepare(e) => self.sink.prepare(e, &self.io),
-                Half::Commit(e) => self.sink.commit(e, &self.io),
+            let call = match ask {
+                Ask::Flush => self.sink.flush(&self.io),
+                Ask::Prepare(e) => self.sink.prepare(e, &self.io),
+                Ask::Commit(e) => self.sink.commit(e, &self.io),
             };
             let Err(e) = guarded(call, run, slot).await? else { return Ok(Ok(())) };
             attempt += 1;
@@ -455,7 +502,7 @@ impl<'env> SinkEnd<'env> {
                 return Ok(Err(e));
             };
             self.state.retries += 1;
-            pause(run.host.now().plus(wait), run, slot).await?;
+            pause(run, slot, wait, attempt).await?;
         }
     }
 
@@ -468,7 +515,7 @@ impl<'env> SinkEnd<'env> {
         slot: usize,
     ) -> Result<(), Halt> {
         while let Some(e) = self.prepared.first().copied().filter(|e| *e <= done && !self.over) {
-            self.tried(Half::Commit(e), run, slot).await?.map_err(|e| self.failure(e))?;
+            self.tried(Ask::Commit(e), run, slot).await?.map_err(|e| self.failure(e))?;
             self.prepared.remove(0);
         }
         Ok(())

@@ -4,7 +4,7 @@ use super::chain::{Chain, Woke};
 use super::head::{EdgesHead, Head, SourceHead};
 use super::link::Input;
 use super::tail::{io_of, poll_guarded, recover};
-use super::{Halt, panic_text};
+use super::{Halt, let_go, panic_text, yield_now};
 use crate::batch::{AnyBatch, Mark, push_mark};
 use crate::error::{ErrorClass, ErrorKind, StageError};
 use crate::host::ChoiceKind;
@@ -59,7 +59,12 @@ impl TaskBody<'_> {
             Head::Edges(e) => e.ins.iter().for_each(|i| i.edge.close(now)),
         }
         self.chain.leave(clean);
-        self.chain.report
+        let Self { head, chain } = self;
+        if let Head::Source(s) = head {
+            let SourceHead { source, state, .. } = *s;
+            let_go(&chain.run, &state.name, 0, source);
+        }
+        chain.let_go()
     }
 }
 
@@ -90,18 +95,6 @@ async fn turn(n: &mut u32, chain: &mut Chain<'_>) -> Result<(), Halt> {
         }
     }
     Ok(())
-}
-
-async fn yield_now() {
-    let mut yielded = false;
-    poll_fn(|cx| {
-        if std::mem::replace(&mut yielded, true) {
-            return Poll::Ready(());
-        }
-        cx.waker().wake_by_ref();
-        Poll::Pending
-    })
-    .await;
 }
 
 /// Gives the chain something, when its first link is done with what it was given before: a control
@@ -151,6 +144,10 @@ async fn drive_edges(head: &mut EdgesHead, chain: &mut Chain<'_>) -> Result<(), 
     while !chain.finished {
         turn(&mut n, chain).await?;
         until_free(chain).await?;
+        // Calls in flight may have held the end back, and ended since.
+        if chain.finished {
+            break;
+        }
         let Some(event) = next_event(head, chain).await? else { continue };
         let from = event.from;
         give(chain, event.input).await?;
@@ -169,12 +166,11 @@ async fn next_event(
     chain: &mut Chain<'_>,
 ) -> Result<Option<super::head::Event>, Halt> {
     // Which ports the node takes changes only when the node is called, so it is asked once.
-    let open = chain.open_ports(head.ports);
-    let accepts = |port: usize| port >= 64 || open >> port & 1 == 1;
+    head.ask(|port| chain.accepts(port));
     let follows_time = chain.links.first().is_some_and(|l| l.node.follows_time());
     let now = chain.now;
     let first = poll_fn(|cx| {
-        Poll::Ready(match head.poll_event(cx, now, accepts, follows_time) {
+        Poll::Ready(match head.poll_event(cx, now, follows_time) {
             Poll::Ready(e) => Some(e),
             Poll::Pending => None,
         })
@@ -184,9 +180,13 @@ async fn next_event(
         return Ok(first);
     }
     chain.idle().await?;
+    // What was sealed may have moved the end out: nothing would wake the task any more.
+    if chain.finished {
+        return Ok(None);
+    }
     let woke = poll_fn(|cx| {
         let now = chain.run.host.now();
-        chain.poll_wait(cx, |cx| head.poll_event(cx, now, accepts, follows_time))
+        chain.poll_wait(cx, |cx| head.poll_event(cx, now, follows_time))
     })
     .await;
     // The clock is read again after every wait (S7).

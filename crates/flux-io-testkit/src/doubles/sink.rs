@@ -123,6 +123,10 @@ impl<T: Send + 'static> Sink for CollectSink<T> {
         Ok(())
     }
 
+    fn holds_back(&self) -> bool {
+        false
+    }
+
     fn abort(&mut self) {
         lock(&self.shelf.0).aborted += 1;
     }

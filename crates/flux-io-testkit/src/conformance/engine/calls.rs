@@ -1,12 +1,12 @@
 //! Laws of stages that await: calls in flight are bounded, keep their order, and nothing overtakes
 //! them.
 
-use super::kit::{Seen, Tape, balanced, completed, every_way, fresh};
+use super::kit::{OnBatch, Seen, Tape, balanced, completed, every_way, fresh};
 use crate::doubles::{CollectSink, Line, MemorySnapshots, ScriptSource, Shelf, VecSource};
 use crate::plans::{HandPlan, column};
 use flux_io_core::{
-    AnyBatch, Ended, Engine, ErrorKind, ExecutionPlan, Node, OnError, Outbox, RunOptions, StageCx,
-    StageError, Step, StopMode, Timestamp,
+    AnyBatch, Batch, Ended, Engine, ErrorKind, ExecutionPlan, GiveUp, Moment, Node, OnError, Out,
+    Outbox, Retry, RunOptions, StageCx, StageError, Step, StopMode, Timestamp,
 };
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -21,10 +21,12 @@ enum Trouble {
     Hangs,
 }
 
-/// Calls something for every row; at most `window` calls at once; each is done at its third poll.
-/// Rows come out in order.
+/// Calls something for every row; at most `window` calls at once; each is done at its third poll,
+/// or when the time it takes is over. Rows come out in order.
 struct Calls {
     window: usize,
+    takes: Option<Duration>,
+    over: Option<Moment>,
     flying: VecDeque<(u64, u32)>,
     trouble: Option<(u64, Trouble)>,
     most: Shelf<usize>,
@@ -33,7 +35,10 @@ struct Calls {
 impl Calls {
     fn new(window: usize) -> (Self, Shelf<usize>) {
         let most = Shelf::default();
-        (Self { window, flying: VecDeque::new(), trouble: None, most: most.clone() }, most)
+        let flying = VecDeque::new();
+        let calls =
+            Self { window, takes: None, over: None, flying, trouble: None, most: most.clone() };
+        (calls, most)
     }
 }
 
@@ -60,8 +65,17 @@ impl Node for Calls {
         &mut self,
         task: &mut Context<'_>,
         outs: &mut [Outbox],
-        _cx: &mut StageCx<'_>,
+        cx: &mut StageCx<'_>,
     ) -> Poll<Result<(), StageError>> {
+        if let Some(takes) = self.takes {
+            let over = *self.over.get_or_insert_with(|| cx.now().plus(takes));
+            if over > cx.now() {
+                cx.wake_at(over);
+                return Poll::Pending;
+            }
+            self.over = None;
+            self.flying.iter_mut().for_each(|f| f.1 = 1);
+        }
         let Some((row, polls)) = self.flying.front_mut() else { return Poll::Ready(Ok(())) };
         let trouble = self.trouble.filter(|t| t.0 == *row).map(|t| t.1);
         if trouble == Some(Trouble::Hangs) {
@@ -254,5 +268,63 @@ pub fn a_wait_without_calls_is_a_fault(engine: &dyn Engine) {
         let report = engine.run_plan(p.plan(), RunOptions::default().chain(chain));
         assert_eq!(report.ended, Ended::Failed);
         assert_eq!(report.failure.map(|f| f.stage), Some("idler".into()));
+    }
+}
+
+/// Calls in flight hold the end of several inputs back. When they are done the run ends, whoever
+/// finds them done: the task that looks at them between two inputs, or the one that waits.
+pub fn the_end_that_calls_held_back_is_seen(engine: &dyn Engine) {
+    for options in every_way() {
+        for takes in [None, Some(Duration::from_micros(200))] {
+            for window in [1, 2, 50] {
+                let (mut calls, _) = Calls::new(window);
+                calls.takes = takes;
+                let (sink, shelf) = CollectSink::<u64>::new();
+                let mut p = HandPlan::from("a", VecSource::<u64>::new(0..4)).capacity(2);
+                let b = p.source("b", VecSource::<u64>::new(4..8));
+                let calls = p.node("calls", column::<Vec<u64>>(), column::<Vec<u64>>(), calls);
+                p.join(0, calls);
+                p.join(b, calls);
+                let out = p.sink("out", sink);
+                p.join(calls, out);
+                completed(&engine.run_plan(p.plan(), fresh(&options)));
+                let mut rows = shelf.take();
+                rows.sort_unstable();
+                assert_eq!(rows, (0..8).collect::<Vec<u64>>());
+            }
+        }
+    }
+}
+
+/// A stage that waits for its next attempt stands before calls in flight, its output full: the
+/// calls end all the same, and its attempts and theirs take turns.
+pub fn a_retry_before_calls_lets_them_end(engine: &dyn Engine) {
+    for options in every_way() {
+        let (mut calls, _) = Calls::new(1);
+        calls.takes = Some(Duration::from_millis(1));
+        let mut refused = None;
+        let flaky = OnBatch(
+            move |input: &mut Batch<Vec<u64>>, out: &mut Out<'_, Vec<u64>>, _: &mut StageCx<'_>| {
+                if input.col.first().is_some_and(|r| r % 2 == 1 && refused != Some(*r)) {
+                    refused = input.col.first().copied();
+                    return Err(StageError::transient("once"));
+                }
+                out.swap(input);
+                Ok(Step::Done)
+            },
+        );
+        let first = Duration::from_micros(10);
+        let retry = Retry { attempts: 3, first, factor: 1, jitter_percent: 0, ..Retry::default() };
+        let (sink, shelf) = CollectSink::<u64>::new();
+        let lines = (0..12).flat_map(|r| [Line::Row(r), Line::Cut]);
+        let mut p = HandPlan::from("in", ScriptSource::<u64>::new(lines))
+            .then("flaky", flaky)
+            .on_error(OnError::Retry { retry, then: GiveUp::Fail });
+        let calls = p.node("calls", column::<Vec<u64>>(), column::<Vec<u64>>(), calls);
+        p.join(1, calls);
+        let out = p.sink("out", sink);
+        p.join(calls, out);
+        completed(&engine.run_plan(p.plan(), options));
+        assert_eq!(shelf.take(), (0..12).collect::<Vec<u64>>());
     }
 }

@@ -1,10 +1,11 @@
 //! Laws of several inputs: the watermark is the minimum over those that count.
 
 use super::kit::{Seen, Tape, completed, every_way};
-use crate::doubles::{CollectSink, Gate, Line, ScriptSource, Shelf};
-use crate::plans::HandPlan;
+use crate::doubles::{CollectSink, Gate, Line, ScriptSource, Shelf, VecSource};
+use crate::plans::{HandPlan, column};
 use flux_io_core::{
-    Batch, Control, Engine, ExecutionPlan, Out, Stage, StageCx, StageError, Step, Timestamp,
+    AnyBatch, Batch, Control, Engine, ExecutionPlan, Node, Out, Outbox, RunOptions, Stage, StageCx,
+    StageError, Step, Timestamp,
 };
 
 const fn ts(t: u64) -> Timestamp {
@@ -392,5 +393,59 @@ pub fn idleness_travels_with_the_turn(engine: &dyn Engine) {
                 _ => {}
             }
         }
+    }
+}
+
+/// Takes its inputs one after the other: a port is refused until those before it have ended.
+struct InTurn {
+    at: usize,
+}
+
+impl Node for InTurn {
+    fn on_batch(
+        &mut self,
+        port: usize,
+        input: &mut AnyBatch,
+        outs: &mut [Outbox],
+        _cx: &mut StageCx<'_>,
+    ) -> Result<Step, StageError> {
+        assert_eq!(port, self.at, "rows of a port that was refused");
+        outs[0].typed::<Vec<u64>>()?.swap(input.get_mut()?);
+        Ok(Step::Done)
+    }
+
+    fn accepts(&self, port: usize) -> bool {
+        port == self.at
+    }
+
+    fn on_input_end(
+        &mut self,
+        port: usize,
+        _outs: &mut [Outbox],
+        _cx: &mut StageCx<'_>,
+    ) -> Result<Step, StageError> {
+        assert_eq!(port, self.at, "the end of a port that was refused");
+        self.at += 1;
+        Ok(Step::Done)
+    }
+}
+
+/// A node may refuse any of its inputs, however many there are.
+pub fn the_seventieth_input_may_be_refused(engine: &dyn Engine) {
+    const INPUTS: u64 = 70;
+    for chain in [true, false] {
+        let mut p = HandPlan::new().capacity(1);
+        let ports = (0..INPUTS).flat_map(|_| column::<Vec<u64>>()).collect();
+        let queue = p.node("queue", ports, column::<Vec<u64>>(), InTurn { at: 0 });
+        for i in 0..INPUTS {
+            let rows = VecSource::<u64>::new(3 * i..3 * i + 3);
+            let source = p.source(&format!("in {i}"), rows);
+            p.edge((source, 0), (queue, i as usize), Default::default());
+        }
+        let (sink, shelf) = CollectSink::<u64>::new();
+        let out = p.sink("out", sink);
+        p.join(queue, out);
+        completed(&engine.run_plan(p.plan(), RunOptions::default().batch(1).chain(chain)));
+        assert_eq!(shelf.take(), (0..3 * INPUTS).collect::<Vec<u64>>());
     }
 }

@@ -60,6 +60,7 @@ macro_rules! with_engine_laws {
                 a_merge_promises_no_more_than_its_inputs,
                 an_idle_input_holds_nothing_back,
                 an_input_may_be_idle_again,
+                the_seventieth_input_may_be_refused,
                 an_ended_input_holds_nothing_back,
                 b058_a_quarantined_input_is_left_out,
                 idleness_travels_with_the_turn;
@@ -75,6 +76,7 @@ macro_rules! with_engine_laws {
             checkpoint:
                 a_snapshot_holds_what_came_before_the_barrier,
                 checkpoints_asked_for_at_once_do_not_mix,
+                checkpoints_that_overlap_stall_nobody,
                 an_epoch_needs_every_task,
                 a_refused_part_gives_the_checkpoint_up,
                 a_zip_does_not_stall_at_a_barrier,
@@ -93,7 +95,8 @@ macro_rules! with_engine_laws {
                 an_abort_ends_a_write_that_hangs,
                 an_abort_ends_a_close_that_hangs,
                 an_abort_overrides_a_drain,
-                a_failed_run_closes_no_sink;
+                a_failed_run_closes_no_sink,
+                an_abort_ends_a_retry_without_a_wait;
             errors:
                 the_failing_stage_is_named,
                 a_transient_error_is_tried_again,
@@ -131,7 +134,9 @@ macro_rules! with_engine_laws {
             ends:
                 a_source_is_tried_again,
                 a_sink_is_offered_the_rest_again,
-                rows_a_sink_refuses_are_counted_once;
+                rows_a_sink_refuses_are_counted_once,
+                rows_a_sink_leaves_are_not_lost,
+                a_panic_in_a_destructor_names_its_stage;
             batches:
                 steady_runs_reuse_their_batches,
                 a_used_batch_goes_back_where_it_came_from;
@@ -140,7 +145,9 @@ macro_rules! with_engine_laws {
                 a_barrier_waits_for_calls,
                 a_failing_call_is_an_error_of_its_stage,
                 a_call_that_hangs_can_be_stopped,
-                a_wait_without_calls_is_a_fault;
+                a_wait_without_calls_is_a_fault,
+                the_end_that_calls_held_back_is_seen,
+                a_retry_before_calls_lets_them_end;
             handle:
                 a_command_reaches_every_shard,
                 a_command_sent_before_the_run_is_served,

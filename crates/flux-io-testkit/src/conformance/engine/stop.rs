@@ -1,13 +1,13 @@
 //! Laws of stopping: drain, deadline, abort.
 
-use super::kit::{OnBatch, balanced, by_row, every_way};
+use super::kit::{OnBatch, balanced, by_row, every_way, fresh};
 use crate::doubles::{
     CollectSink, Fault, Faults, FlakySink, Gate, Line, ScriptSource, Shelf, VecSource,
 };
 use crate::plans::HandPlan;
 use flux_io_core::{
-    Batch, Ended, Engine, IoCx, Moment, Out, RunHandle, RunOptions, Sink, Stage, StageCx,
-    StageError, Step, StopMode,
+    Batch, Ended, Engine, GiveUp, IoCx, Moment, OnError, Out, Retry, RunHandle, RunOptions, Sink,
+    Stage, StageCx, StageError, Step, StopMode,
 };
 use std::future::pending;
 use std::sync::mpsc::{SyncSender, sync_channel};
@@ -258,6 +258,51 @@ pub fn a_failed_run_closes_no_sink(engine: &dyn Engine) {
             let report = engine.run_plan(plan.plan(), options);
             assert_eq!(report.ended, Ended::Failed, "{:?}", report.failure);
             assert_eq!((shelf.closed(), shelf.aborted()), (0, 1), "round {round}");
+        }
+    }
+}
+
+/// A stage or sink that is tried again without a wait and without an end shares its thread with the
+/// other tasks, and an abort ends it.
+pub fn an_abort_ends_a_retry_without_a_wait(engine: &dyn Engine) {
+    let retry = Retry {
+        attempts: u32::MAX,
+        first: Duration::ZERO,
+        factor: 2,
+        longest: Duration::from_secs(1),
+        jitter_percent: 0,
+    };
+    let policy = OnError::Retry { retry, then: GiveUp::Fail };
+    for options in every_way() {
+        for stage in [true, false] {
+            let options = fresh(&options);
+            let (sink, _) = CollectSink::<u64>::new();
+            let always = Faults::always(Fault::Transient);
+            let rows = VecSource::<u64>::new(0..10);
+            let broken = OnBatch(
+                |_: &mut Batch<Vec<u64>>, _: &mut Out<'_, Vec<u64>>, _: &mut StageCx<'_>| {
+                    Err(StageError::transient("again"))
+                },
+            );
+            let mut p = if stage {
+                let p = HandPlan::from("in", rows).then("broken", broken).on_error(policy);
+                p.into("out", sink)
+            } else {
+                HandPlan::from("in", rows)
+                    .into("out", FlakySink::new(sink, always))
+                    .on_error(policy)
+            };
+            // Another task, that is ready all the time until it stops the run.
+            let handle = options.handle.clone();
+            let abort = Line::call(move || handle.stop(StopMode::Abort));
+            let script = (0..50).flat_map(|r| [Line::Row(r), Line::Yield]).chain([abort]);
+            let other = p.source("other", ScriptSource::<u64>::new(script));
+            let (sink, _) = CollectSink::<u64>::new();
+            let end = p.sink("other out", sink);
+            p.join(other, end);
+            let report = engine.run_plan(p.plan(), options);
+            assert_eq!(report.ended, Ended::Aborted, "{:?}", report.failure);
+            balanced(&report);
         }
     }
 }
