@@ -161,6 +161,14 @@ mod faults {
         MarkBeforeCall,
         /// a watermark between calls in any order waits for none of them
         MarkOvertakesCalls,
+        /// an end that calls in flight held back is not looked at when they are done
+        EndOverlooked,
+        /// a retry whose wait is over wakes its task also while calls stand before it
+        HoldSpins,
+        /// a checkpoint asked for while another one is under way is emitted at once
+        CutsOverlap,
+        /// rows that a sink leaves in the batch count as written
+        HalfTaken,
     }
 
     thread_local! {

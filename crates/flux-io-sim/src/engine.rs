@@ -399,6 +399,7 @@ impl Pool<'_, '_, '_> {
         cell.flag.0.store(false, Ordering::Release);
         let mut cx = Context::from_waker(&cell.waker);
         let before = self.world.made();
+        self.world.begin_poll();
         match catch_unwind(AssertUnwindSafe(|| Pin::new(task).poll(&mut cx))) {
             Ok(Poll::Pending) => {
                 if cell.ready() {

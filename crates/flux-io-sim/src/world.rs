@@ -34,8 +34,13 @@ pub(crate) type Job = Box<dyn FnOnce() + Send>;
 /// simulated run is one thread.
 pub(crate) struct World(Mutex<Inner>);
 
+/// Readings of the clock in one poll that no task needs: a poll handles some thousand batches.
+const MOST_READS: u64 = 1_000_000;
+
 struct Inner {
     now: u64,
+    /// Readings of the clock since the last poll began.
+    reads: u64,
     wall: i64,
     choices: Recorder,
     next_timer: u64,
@@ -58,9 +63,15 @@ struct Inner {
 }
 
 impl World {
+    /// A poll begins.
+    pub(crate) fn begin_poll(&self) {
+        self.inner().reads = 0;
+    }
+
     pub(crate) fn new(choices: Recorder, trace: Trace) -> Self {
         Self(Mutex::new(Inner {
             now: 0,
+            reads: 0,
             wall: WALL_START,
             choices,
             next_timer: 0,
@@ -297,8 +308,16 @@ impl World {
 }
 
 impl Host for World {
+    /// # Panics
+    /// When a task reads the clock again and again within one poll: it would spin for ever on any
+    /// engine of one thread, and here nobody could stop it.
     fn now(&self) -> Moment {
-        Moment(self.inner().now)
+        let mut g = self.inner();
+        g.reads += 1;
+        let (reads, now) = (g.reads, g.now);
+        drop(g);
+        assert!(reads < MOST_READS, "the task spins: {reads} readings of the clock in one poll");
+        Moment(now)
     }
 
     fn wall(&self) -> Timestamp {

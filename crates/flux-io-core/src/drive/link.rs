@@ -217,8 +217,8 @@ impl<'env> Link<'env> {
     /// When the input may be tried again, where it can be: while the outputs are full or calls are
     /// awaited, a hold that is over wakes nobody, or the task would look at it for ever.
     pub(super) fn hold_over(&self) -> Option<Moment> {
-        let served = self.input.is_some() && !self.stalled;
-        self.hold.filter(|_| served && !self.outs.iter().any(Outbox::is_full))
+        let served = !self.stalled && !self.outs.iter().any(Outbox::is_full);
+        self.hold.filter(|_| served || mutant!(HoldSpins))
     }
 
     /// The deadline is due.

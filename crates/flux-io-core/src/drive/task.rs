@@ -145,7 +145,7 @@ async fn drive_edges(head: &mut EdgesHead, chain: &mut Chain<'_>) -> Result<(), 
         turn(&mut n, chain).await?;
         until_free(chain).await?;
         // Calls in flight may have held the end back, and ended since.
-        if chain.finished {
+        if chain.finished && !mutant!(EndOverlooked) {
             break;
         }
         let Some(event) = next_event(head, chain).await? else { continue };
@@ -181,7 +181,7 @@ async fn next_event(
     }
     chain.idle().await?;
     // What was sealed may have moved the end out: nothing would wake the task any more.
-    if chain.finished {
+    if chain.finished && !mutant!(EndOverlooked) {
         return Ok(None);
     }
     let woke = poll_fn(|cx| {

@@ -252,6 +252,13 @@ fn backoff_follows_its_table() {
             assert!(r.delay(attempt + 1, 0) >= most, "never shorter than the one before");
         },
     );
+    // Reckoned in a few steps, whatever the number of the attempt.
+    let steady = Retry { factor: 1, ..r };
+    assert_eq!(steady.delay(u32::MAX, 0), r.first);
+    let at_once = Retry { first: Duration::ZERO, ..r };
+    assert_eq!(at_once.delay(u32::MAX, 0), Duration::ZERO);
+    let slow = Retry { first: Duration::from_nanos(1), factor: 2, longest: Duration::MAX, ..r };
+    assert_eq!(slow.delay(u32::MAX, 0), Duration::from_nanos(u64::MAX), "the longest in u64 ns");
     let huge = Retry { first: Duration::MAX, longest: Duration::MAX, ..r };
     assert!(huge.delay(3, 7) > Duration::from_secs(u64::from(u32::MAX)), "no overflow");
 }

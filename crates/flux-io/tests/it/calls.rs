@@ -152,6 +152,8 @@ fn calls_give_the_same_on_every_engine() {
             let stage = got.report.stage("calls").unwrap();
             assert_eq!(stage.counts.rows_in, ROWS, "{at}");
             assert_eq!(stage.counts.rows_out, expected.len() as u64, "{at}");
+            // Five rows that fail twice, five that fail always in three attempts.
+            assert_eq!(stage.retries, 20, "{at}");
 
             let mut got = run(&*engine, Calls::limit(limit).unordered(), options());
             got.rows.sort_unstable();

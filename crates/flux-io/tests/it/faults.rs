@@ -1,5 +1,6 @@
 //! Faults of the original documents, as this project answers them.
 
+use flux_io::core::Ended;
 use flux_io::prelude::*;
 use flux_io_engine_sync::SyncEngine;
 use flux_io_testkit::conformance::engine as laws;
@@ -63,4 +64,42 @@ fn b106_the_engine_owns_the_stream() {
 fn b107_recovery_has_its_hooks() {
     laws::checkpoint::a_restored_run_goes_on_where_the_cut_was(&SyncEngine::new());
     laws::checkpoint::nothing_is_visible_before_its_commit(&SyncEngine::new());
+}
+
+/// An iterator without end whose items nobody takes is left in time for an abort, in a segment that
+/// filters and in one that folds. The iterator itself stops the run: on the sync engine nobody else
+/// could.
+#[test]
+fn an_iterator_without_end_can_be_stopped() {
+    let endless = |handle: &RunHandle| {
+        let handle = handle.clone();
+        let mut made = 0_u64;
+        std::iter::repeat_with(move || {
+            made += 1;
+            if made == 100_000 {
+                handle.stop(StopMode::Abort);
+            }
+            made
+        })
+    };
+    let options = |handle: &RunHandle| RunOptions::default().handle(handle);
+
+    let handle = RunHandle::new();
+    let iterator = handle.clone();
+    let end = Pipeline::new()
+        .source("rows", source::iter(0..10_u64))
+        .flat_map("many", move |_| endless(&iterator))
+        .filter("none", |_| false)
+        .discard("out");
+    let report = engine::Sync::new().with(options(&handle)).run(end).unwrap();
+    assert_eq!(report.ended, Ended::Aborted);
+
+    let handle = RunHandle::new();
+    let iterator = handle.clone();
+    let (end, _) = Pipeline::new()
+        .source("rows", source::iter(0..10_u64))
+        .flat_map("many", move |_| endless(&iterator))
+        .fold("sum", 0_u64, |sum, n| *sum += n);
+    let report = engine::Sync::new().with(options(&handle)).run(end);
+    assert!(report.is_ok_and(|r| r.ended == Ended::Aborted));
 }
