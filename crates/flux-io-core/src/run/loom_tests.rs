@@ -129,6 +129,30 @@ fn an_epoch_is_complete_once() {
     });
 }
 
+/// A checkpoint asked for while another one is under way begins when the task has seen that, whichever
+/// comes first, and the task is woken for it.
+///
+/// Caught: `ack` that does not look whether another one was asked for; a cut that begins without a
+/// notice.
+#[test]
+fn a_checkpoint_asked_for_meanwhile_begins() {
+    loom::model(|| {
+        let ours = RunHandle::new();
+        let slot = ours.join();
+        let first = ours.checkpoint();
+        let theirs = ours.clone();
+        let asker = thread::spawn(move || theirs.checkpoint());
+        let mut seen = ours.version();
+        drop(ours.ack(slot, first));
+        while ours.wanted_barrier() == first {
+            wait_for_news(&ours, slot, seen);
+            seen = ours.version();
+        }
+        assert_eq!(ours.wanted_barrier(), Epoch(2));
+        assert_eq!(asker.join().unwrap(), Epoch(2));
+    });
+}
+
 /// A task that ends while another acknowledges completes the epoch, or the other does.
 ///
 /// Caught: `leave` that does not look whether its task was the last one missing.
