@@ -130,10 +130,9 @@ fn an_epoch_is_complete_once() {
 }
 
 /// A checkpoint asked for while another one is under way begins when the task has seen that, whichever
-/// comes first, and the task is woken for it.
+/// comes first.
 ///
-/// Caught: `ack` that does not look whether another one was asked for; a cut that begins without a
-/// notice.
+/// Caught: `ack` that does not look whether another one was asked for.
 #[test]
 fn a_checkpoint_asked_for_meanwhile_begins() {
     loom::model(|| {
@@ -150,6 +149,27 @@ fn a_checkpoint_asked_for_meanwhile_begins() {
         }
         assert_eq!(ours.wanted_barrier(), Epoch(2));
         assert_eq!(asker.join().unwrap(), Epoch(2));
+    });
+}
+
+/// A task that waits is woken for the next checkpoint when another one was the last to see this one.
+///
+/// Caught: a cut that begins without a notice.
+#[test]
+fn the_next_checkpoint_reaches_a_task_that_waits() {
+    loom::model(|| {
+        let ours = RunHandle::new();
+        let (a, b) = (ours.join(), ours.join());
+        let (first, next) = (ours.checkpoint(), ours.checkpoint());
+        drop(ours.ack(a, first));
+        let mut seen = ours.version();
+        let theirs = ours.clone();
+        let other = thread::spawn(move || drop(theirs.ack(b, first)));
+        while ours.wanted_barrier() != next {
+            wait_for_news(&ours, a, seen);
+            seen = ours.version();
+        }
+        other.join().unwrap();
     });
 }
 
