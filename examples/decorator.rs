@@ -120,6 +120,15 @@ impl Node for Watched<'_> {
         self.note("timer", 0, cx);
         self.inner.on_timer(outs, cx)
     }
+    fn on_passed(
+        &mut self,
+        port: usize,
+        number: u64,
+        outs: &mut [Outbox],
+        cx: &mut StageCx<'_>,
+    ) -> Result<Step, StageError> {
+        self.inner.on_passed(port, number, outs, cx)
+    }
     fn on_input_end(
         &mut self,
         port: usize,

@@ -27,14 +27,15 @@ pub enum Seq {
 }
 
 impl Seq {
-    /// The number of row `i`.
+    /// The number of row `i`; at the greatest number they rise no more.
     #[inline]
     #[must_use]
     pub fn at(&self, i: usize) -> u64 {
         match self {
-            Self::Run(base) => base + i as u64,
+            Self::Run(base) => base.saturating_add(i as u64),
             Self::Rows { base, rows } => {
-                base + u64::from(rows.get(i).or(rows.last()).copied().unwrap_or(0))
+                let offset = rows.get(i).or(rows.last()).copied().unwrap_or(0);
+                base.saturating_add(u64::from(offset))
             }
         }
     }

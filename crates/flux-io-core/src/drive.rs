@@ -127,7 +127,8 @@ impl Collector {
         let r = &mut self.report;
         r.stages.extend(task.stages);
         for (cause, n) in task.dead {
-            *r.dead_letters.entry(cause).or_default() += n;
+            let dead = r.dead_letters.entry(cause).or_default();
+            *dead = dead.saturating_add(n);
         }
         let room = self.samples.saturating_sub(r.samples.len());
         r.samples.extend(task.samples.into_iter().take(room));

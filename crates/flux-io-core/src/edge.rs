@@ -4,7 +4,7 @@
 //! 1. Data takes one of `capacity` slots, and a credit of the edge's policy where it has one.
 //! 2. A control rides on the last slot; with an empty queue, or behind a slot that a barrier or a
 //!    turn closed, it takes a reserved slot. It is never refused, never dropped, never overtakes.
-//! 3. In one slot: batch, then idle, quarantine and watermark, then policy, turn, barrier, end.
+//! 3. In one slot: batch, then idle, quarantine, watermark and passed number, then policy, turn, barrier, end.
 //! 4. A used batch goes back with the next receive, in the same lock; a spare one comes with the
 //!    next send: in a steady state nothing is allocated. The slot is free at receive (B43).
 //! 5. State is published first, then the other side is woken, outside the lock (L-5). The sender
@@ -35,6 +35,8 @@ pub struct Controls {
     pub quarantined: Option<bool>,
     /// The greatest watermark.
     pub watermark: Option<Timestamp>,
+    /// The number that no row behind is below.
+    pub passed: Option<u64>,
     /// The newest policy version.
     pub policy: Option<Epoch>,
     /// A round-robin turn ends here.
@@ -220,6 +222,7 @@ impl EdgeQueue {
         let k = &mut last.controls;
         match c {
             Control::Watermark(w) => k.watermark = Some(k.watermark.map_or(w, |o| o.max(w))),
+            Control::Passed(n) => k.passed = k.passed.max(Some(n)),
             Control::Idle => k.idle = true,
             Control::Barrier(e) => k.barrier = Some(e),
             Control::Policy(e) => k.policy = Some(e),
@@ -310,6 +313,7 @@ impl EdgeQueue {
             idle: own.idle,
             quarantined: own.quarantined.or(k.quarantined),
             watermark: own.watermark.max(k.watermark),
+            passed: own.passed.max(k.passed),
             policy: own.policy.or(k.policy),
             turn: own.turn,
             barrier: own.barrier,

@@ -666,13 +666,16 @@ pub struct StageState {
 
 impl StageState {
     pub(crate) fn note_removed(&mut self, removed: &crate::stage::Removed) {
-        let dead: u64 = removed.dead.iter().map(|d| d.items).sum();
-        self.dead_letters += dead;
-        self.counts.failed += dead;
+        // Gaps between numbers are items, too: there may be more of them than can be counted.
+        let dead = removed.dead.iter().map(|d| d.items).fold(0, u64::saturating_add);
+        self.dead_letters = self.dead_letters.saturating_add(dead);
+        self.counts.failed = self.counts.failed.saturating_add(dead);
         for (cause, n) in &removed.dropped {
-            *self.dropped.entry(cause).or_default() += n;
+            let dropped = self.dropped.entry(cause).or_default();
+            *dropped = dropped.saturating_add(*n);
             // What an error policy skipped has failed; other drops are what was asked for.
-            self.counts.failed += if *cause == SKIP { *n } else { 0 };
+            let failed = if *cause == SKIP { *n } else { 0 };
+            self.counts.failed = self.counts.failed.saturating_add(failed);
         }
     }
 
@@ -680,14 +683,15 @@ impl StageState {
     #[must_use]
     pub fn plus(mut self, o: &Self) -> Self {
         self.counts = self.counts.plus(o.counts);
-        self.dead_letters += o.dead_letters;
+        self.dead_letters = self.dead_letters.saturating_add(o.dead_letters);
         self.busy += o.busy;
         self.errors += o.errors;
         self.retries += o.retries;
         self.in_depth_max = self.in_depth_max.max(o.in_depth_max);
         self.last_error = self.last_error.or_else(|| o.last_error.clone());
         for (c, n) in &o.dropped {
-            *self.dropped.entry(c).or_default() += n;
+            let dropped = self.dropped.entry(c).or_default();
+            *dropped = dropped.saturating_add(*n);
         }
         if let Some(l) = &o.ledger {
             self.ledger.get_or_insert_with(Ledger::default).merge(l);

@@ -24,6 +24,9 @@
 //! - S11 marks: a stage that honours watermark positions handles `input.meta.marks` itself, passes
 //!   them on with [`Out::mark`] and clears them. Marks it leaves are delivered by the driver: last
 //!   one first to `on_watermark`, then to the outputs.
+//! - S12 numbers: only a stage that keeps sequence numbers, and gives rows in their order, passes
+//!   [`Control::Passed`] on, behind every row it has taken before. Others leave it: it is lost, and
+//!   promises nothing.
 
 use crate::accumulate::{Command, Gauge, Ledger};
 use crate::batch::{AnyBatch, Batch, ColumnType, WrongColumn};
@@ -65,6 +68,9 @@ pub enum Control {
     Barrier(Epoch),
     /// Rows behind this see this version of the policies.
     Policy(Epoch),
+    /// No row with a sequence number below this is still to come. Branches say it, so that a
+    /// join by number knows what a branch has dropped also where no row follows.
+    Passed(u64),
     /// The sender is set aside; its watermark does not count.
     Quarantined,
     /// The sender is back.
@@ -202,6 +208,12 @@ impl Outbox {
             (c, self.ready.back_mut())
         {
             *old = w.max(*old);
+            return;
+        }
+        if let (Control::Passed(n), Some(Parcel::Control(Control::Passed(old)))) =
+            (c, self.ready.back_mut())
+        {
+            *old = n.max(*old);
             return;
         }
         self.ready.push_back(Parcel::Control(c));
@@ -361,7 +373,7 @@ impl Removed {
     /// Counts `n` rows dropped under `cause`.
     pub fn drop_rows(&mut self, cause: &'static str, n: u64) {
         match self.dropped.iter_mut().find(|d| d.0 == cause) {
-            Some(d) => d.1 += n,
+            Some(d) => d.1 = d.1.saturating_add(n),
             None => self.dropped.push((cause, n)),
         }
     }
@@ -491,7 +503,7 @@ impl Counts {
         Self {
             rows_in: self.rows_in + o.rows_in,
             rows_out: self.rows_out + o.rows_out,
-            failed: self.failed + o.failed,
+            failed: self.failed.saturating_add(o.failed),
         }
     }
 }
@@ -561,6 +573,20 @@ pub trait Stage: Send {
         cx: &mut StageCx<'_>,
     ) -> Result<Step, StageError> {
         let _ = (watermark, out, cx);
+        Ok(Step::Done)
+    }
+    /// No row with a sequence number below `number` is still to come. A stage that keeps numbers and
+    /// their order says so to its output, behind what it has taken (S12); by default it does not.
+    ///
+    /// # Errors
+    /// The stage's error policy decides.
+    fn on_passed(
+        &mut self,
+        number: u64,
+        out: &mut Out<'_, Self::Out>,
+        cx: &mut StageCx<'_>,
+    ) -> Result<Step, StageError> {
+        let _ = (number, out, cx);
         Ok(Step::Done)
     }
     /// The deadline asked for with [`StageCx::wake_at`] is due.
@@ -685,6 +711,22 @@ pub trait Node: Send {
         cx: &mut StageCx<'_>,
     ) -> Result<Step, StageError> {
         let _ = (watermark, outs, cx);
+        Ok(Step::Done)
+    }
+    /// No row with a sequence number below `number` is still to come on `port`: see
+    /// [`Stage::on_passed`]. It does not wait for calls in flight; a node that has some keeps it
+    /// until those are given.
+    ///
+    /// # Errors
+    /// The stage's error policy decides.
+    fn on_passed(
+        &mut self,
+        port: usize,
+        number: u64,
+        outs: &mut [Outbox],
+        cx: &mut StageCx<'_>,
+    ) -> Result<Step, StageError> {
+        let _ = (port, number, outs, cx);
         Ok(Step::Done)
     }
     /// See [`Stage::on_timer`].
@@ -849,6 +891,15 @@ impl<S: Stage> Node for Erased<S> {
         cx: &mut StageCx<'_>,
     ) -> Result<Step, StageError> {
         self.0.on_watermark(w, &mut port(outs)?, cx)
+    }
+    fn on_passed(
+        &mut self,
+        _port: usize,
+        number: u64,
+        outs: &mut [Outbox],
+        cx: &mut StageCx<'_>,
+    ) -> Result<Step, StageError> {
+        self.0.on_passed(number, &mut port(outs)?, cx)
     }
     fn on_timer(&mut self, outs: &mut [Outbox], cx: &mut StageCx<'_>) -> Result<Step, StageError> {
         self.0.on_timer(&mut port(outs)?, cx)

@@ -142,6 +142,7 @@ impl<'env> Chain<'env> {
                 }
             }
             Input::Control(c) => Parcel::Control(c),
+            Input::Passed(_, n) => Parcel::Control(Control::Passed(n)),
             Input::Ended(_) => return Ok(()),
         };
         let control = if let Parcel::Control(c) = parcel { Some(c) } else { None };
@@ -283,7 +284,8 @@ impl<'env> Chain<'env> {
             if r.stage_name.is_empty() {
                 stage.clone_into(&mut r.stage_name);
             }
-            *self.report.dead.entry(r.cause).or_default() += r.items;
+            let dead = self.report.dead.entry(r.cause).or_default();
+            *dead = dead.saturating_add(r.items);
             if let Some(o) = &self.run.observer {
                 o.on_error(&r);
             }

@@ -47,6 +47,8 @@ pub(super) struct InEdge {
 #[derive(Default)]
 struct Unit {
     watermark: Option<Timestamp>,
+    /// No row below this number is still to come.
+    passed: Option<u64>,
     idle: bool,
     quarantined: bool,
     live: usize,
@@ -238,6 +240,10 @@ impl EdgesHead {
             u.watermark = Some(u.watermark.map_or(w, |o| o.max(w)));
         }
         self.advance();
+        if c.passed.is_some() {
+            self.units[unit].passed = self.units[unit].passed.max(c.passed);
+            self.pass(self.units[unit].port);
+        }
         if let Some(p) = c.policy
             && self.policy.is_none_or(|o| p > o)
         {
@@ -280,12 +286,21 @@ impl EdgesHead {
             if !self.units.iter().any(|u| u.port == port && u.live > 0) {
                 self.queue.push_back(Input::Ended(port));
             }
+            self.pass(port);
         }
         self.advance();
         self.align();
         if self.units.iter().all(|u| u.live == 0) {
             self.done = true;
             self.queue.push_back(Input::Control(Control::End));
+        }
+    }
+
+    /// Tells what all senders of input `port` have passed.
+    fn pass(&mut self, port: usize) {
+        let live = self.units.iter().filter(|u| u.port == port && u.live > 0);
+        if let Some(Some(n)) = live.map(|u| u.passed).min() {
+            self.queue.push_back(Input::Passed(port, n));
         }
     }
 

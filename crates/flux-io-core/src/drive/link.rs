@@ -21,6 +21,8 @@ use std::task::{Context, Poll};
 pub(super) enum Input {
     Batch(usize, AnyBatch),
     Control(Control),
+    /// No row of an input with a number below this is still to come.
+    Passed(usize, u64),
     /// One of several inputs ended.
     Ended(usize),
 }
@@ -29,6 +31,7 @@ impl Input {
     pub(super) fn of(p: Parcel) -> Self {
         match p {
             Parcel::Batch(b) => Self::Batch(0, b),
+            Parcel::Control(Control::Passed(n)) => Self::Passed(0, n),
             Parcel::Control(c) => Self::Control(c),
         }
     }
@@ -142,6 +145,10 @@ impl<'env> Link<'env> {
                 self.call(now, |n, outs, cx| n.on_batch(port, b, outs, cx))
             }
             Input::Control(c) => self.control(*c, now, run),
+            Input::Passed(port, number) => {
+                let (port, number) = (*port, *number);
+                self.call(now, |n, outs, cx| n.on_passed(port, number, outs, cx))
+            }
             Input::Ended(port) => {
                 let port = *port;
                 self.call(now, |n, outs, cx| n.on_input_end(port, outs, cx))
@@ -358,9 +365,12 @@ impl<'env> Link<'env> {
                 }
                 Ok(Step::Done)
             }
-            Control::Idle | Control::Quarantined | Control::Resumed | Control::Turn => {
-                Ok(Step::Done)
-            }
+            // `Passed` comes as an input of its own.
+            Control::Idle
+            | Control::Passed(_)
+            | Control::Quarantined
+            | Control::Resumed
+            | Control::Turn => Ok(Step::Done),
         }
     }
 
@@ -399,7 +409,7 @@ impl<'env> Link<'env> {
                 self.swallowed = Some(c).filter(|_| self.outs.is_empty());
                 None
             }
-            Input::Ended(_) => None,
+            Input::Passed(..) | Input::Ended(_) => None,
         }
     }
 

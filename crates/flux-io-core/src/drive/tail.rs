@@ -123,7 +123,11 @@ impl OutEdge {
         match c {
             // One stream, dealt out in turn: what its sender says of itself travels with the turn
             // it stands in. Everywhere else it would come again, late, with a later turn.
-            Control::Watermark(_) | Control::Idle | Control::Quarantined | Control::Resumed
+            Control::Watermark(_)
+            | Control::Passed(_)
+            | Control::Idle
+            | Control::Quarantined
+            | Control::Resumed
                 if in_turn =>
             {
                 self.to[self.turn].control(c);

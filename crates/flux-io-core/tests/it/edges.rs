@@ -58,6 +58,7 @@ fn normal(items: impl IntoIterator<Item = Item>) -> Vec<Item> {
     for i in items {
         match i {
             Item::Control(Control::Watermark(w)) => soft.watermark = soft.watermark.max(Some(w)),
+            Item::Control(Control::Passed(n)) => soft.passed = soft.passed.max(Some(n)),
             Item::Control(Control::Idle) => soft.idle = true,
             Item::Control(Control::Policy(e)) => soft.policy = Some(e),
             Item::Control(Control::Quarantined) => soft.quarantined = Some(true),
@@ -89,6 +90,7 @@ fn flat(s: Slot, to: &mut Vec<Item>) -> Option<AnyBatch> {
         c.idle.then_some(Control::Idle),
         quarantined,
         c.watermark.map(Control::Watermark),
+        c.passed.map(Control::Passed),
         c.policy.map(Control::Policy),
         c.turn.then_some(Control::Turn),
         c.barrier.map(Control::Barrier),
@@ -195,6 +197,7 @@ fn ops() -> impl Strategy<Value = Vec<Op>> {
     let control = prop_oneof![
         (1..40i64).prop_map(|w| Control::Watermark(Timestamp(w))),
         Just(Control::Idle),
+        (1..90u64).prop_map(Control::Passed),
         (1..9u64).prop_map(|e| Control::Barrier(Epoch(e))),
         (1..9u64).prop_map(|e| Control::Policy(Epoch(e))),
         Just(Control::Quarantined),
