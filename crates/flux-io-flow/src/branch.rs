@@ -68,7 +68,7 @@ impl<'env, C: Column, K: Chain<C> + 'env> Flow<'env, C, K> {
             |c| branch(name, "split", c, c, 2),
             |p| {
                 let side = move |row: <K::Col as Column>::Ref<'_>| Some(usize::from(!f(row)));
-                RouteRows::<K::Col, _>::new(side, 2, Unrouted::Fail, p.node.on_error)
+                RouteRows::<K::Col, _>::new(side, 2, Unrouted::Fail, p)
             },
         );
         let flow = |port| Flow::behind(Rc::clone(&draft), (n, port));
@@ -154,7 +154,7 @@ impl<'env, C: Column, K: Chain<C> + 'env> Flow<'env, C, K> {
                 node.params.insert("unrouted".to_owned(), rest.to_owned());
                 node
             },
-            move |p| RouteRows::<K::Col, _>::new(f, ports, unrouted, p.node.on_error),
+            move |p| RouteRows::<K::Col, _>::new(f, ports, unrouted, p),
         )
     }
 
@@ -191,7 +191,7 @@ impl<'env, C: Column, K: Chain<C> + 'env> Flow<'env, C, K> {
     {
         self.branch_into(
             |c| branch(name, "broadcast", c, ColumnType::of::<SharedRows<K::Col>>(), n),
-            |_| Broadcast::<K::Col>::default(),
+            |p| Broadcast::<K::Col>::new(p.tell),
         )
     }
 

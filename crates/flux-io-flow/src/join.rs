@@ -15,6 +15,7 @@ mod strategy;
 mod zip;
 
 pub use by_seq::{Gap, InOrder};
+pub(crate) use correlate::STALL;
 pub use held::{HELD_ROWS, Hold};
 pub use leftover::Leftover;
 pub use strategy::{Join, JoinStrategy, Joined};
@@ -26,7 +27,7 @@ use crate::pipeline::{Pipeline, attach};
 use crate::port::Port;
 use by_seq::BySeq;
 use by_time::ByTime;
-use correlate::Correlate;
+use correlate::{Standing, correlate};
 use flux_io_core::{
     Body, ChannelDescriptor, Column, ColumnType, Node, Operator, Route, StageKind, StageNode,
 };
@@ -92,14 +93,14 @@ fn join_node<Out: Column>(name: &str, word: &'static str, ports: &[Port<'_>]) ->
 
 impl<'env> Pipeline<'env> {
     /// A stage behind `ports`, and the flow behind it; `make` is told their number.
-    fn join_ports<Out: Column, N: Node + 'env>(
+    fn join_ports<Out: Column>(
         &self,
         node: StageNode,
         ports: Vec<Port<'env>>,
-        make: impl FnOnce(&Place<'_>, usize) -> N + 'env,
+        make: impl FnOnce(&Place<'_>, usize) -> Box<dyn Node + 'env> + 'env,
     ) -> Flow<'env, Out, Raw> {
         let n = ports.len();
-        let body: MakeBody<'env> = Box::new(move |p: &Place<'_>| Body::One(Box::new(make(p, n))));
+        let body: MakeBody<'env> = Box::new(move |p: &Place<'_>| Body::One(make(p, n)));
         let stage = attach(self.draft(), node, body, ports, ChannelDescriptor::default());
         Flow::behind(std::rc::Rc::clone(self.draft()), (stage, 0))
     }
@@ -107,7 +108,7 @@ impl<'env> Pipeline<'env> {
     /// One flow of several, in any order; see [`Flow::merge`].
     pub fn merge<C: Column>(&self, name: &str, inputs: impl Inputs<'env, C>) -> Flow<'env, C, Raw> {
         let ports = inputs.ports();
-        self.join_ports(join_node::<C>(name, "merge", &ports), ports, |_, _| Merge)
+        self.join_ports(join_node::<C>(name, "merge", &ports), ports, |_, _| Box::new(Merge))
     }
 }
 
@@ -118,6 +119,9 @@ pub(crate) const HELD_ROWS_PARAM: &str = "held rows";
 fn holds<T>(node: &mut StageNode, hold: &Hold<T>) {
     node.hints.stateful = true;
     node.params.insert("hold".to_owned(), hold.rows.to_string());
+    if hold.bytes < usize::MAX {
+        node.params.insert("hold bytes".to_owned(), hold.bytes.to_string());
+    }
     let codec = if hold.has_codec() { "codec" } else { NO_CODEC };
     node.params.insert(HELD_ROWS_PARAM.to_owned(), codec.to_owned());
     if let Some(patience) = hold.patience {
@@ -148,7 +152,7 @@ where
         let (pipeline, ports) = self.with(others.ports());
         let mut node = join_node::<Vec<T>>(name, "merge_by_time", &ports);
         holds(&mut node, &hold);
-        pipeline.join_ports(node, ports, |place, n| ByTime::new(n, hold, place.track))
+        pipeline.join_ports(node, ports, |place, n| Box::new(ByTime::new(n, hold, place.track)))
     }
 
     /// This flow and others, which branched from one source, as one again, in the order of sequence
@@ -171,7 +175,8 @@ where
         node.hints.exact_seq = true;
         in_order(&mut node, &how);
         pipeline.join_ports(node, ports, |place, n| {
-            BySeq::new(n, |_: &T, seq| seq, how, place.node.on_error, place.track)
+            let own = |_: &T, seq| seq;
+            Box::new(BySeq::new(n, own, how, place.node.on_error, place.track, place.tell))
         })
     }
 
@@ -215,7 +220,8 @@ where
         let flow = self.close();
         let node = describe(ColumnType::of::<Vec<T>>());
         let body: MakeBody<'env> = Box::new(move |p: &Place<'_>| {
-            Body::One(Box::new(BySeq::new(1, number, how, p.node.on_error, p.track)))
+            let tells = exact && p.tell;
+            Body::One(Box::new(BySeq::new(1, number, how, p.node.on_error, p.track, tells)))
         });
         let n = insert(&flow.draft, node, body, flow.at, Route::Forward);
         Flow::behind(flow.draft, (n, 0))
@@ -293,11 +299,14 @@ where
         let (pipeline, ports) = self.with(vec![other.into_port()]);
         let mut node = join_node::<Vec<G::Row>>(name, word, &ports);
         node.hints.stateful = true;
+        // Dead letters name the numbers of their rows.
+        node.hints.exact_seq |= rest == Leftover::DeadLetter.as_str();
         node.params.insert("rest".to_owned(), rest.to_owned());
         node.params.insert("hold".to_owned(), left.rows.min(right.rows).to_string());
         let codec = if left.has_codec() && right.has_codec() { "codec" } else { NO_CODEC };
         node.params.insert(HELD_ROWS_PARAM.to_owned(), codec.to_owned());
-        pipeline.join_ports(node, ports, |place, _| Zip::new(left, right, give, place.track))
+        pipeline
+            .join_ports(node, ports, |place, _| Box::new(Zip::new(left, right, give, place.track)))
     }
 
     /// One row of this flow and one of each other flow, as [`Join`] says: found by place, sequence
@@ -315,20 +324,28 @@ where
     ) -> Flow<'env, Vec<Joined<T>>, Raw> {
         let (pipeline, ports) = self.with(others.ports());
         let mut node = join_node::<Vec<Joined<T>>>(name, "join", &ports);
-        node.hints.exact_seq = join.exact_seq();
+        node.hints.exact_seq = join.exact_seq() || join.rest == Leftover::DeadLetter;
         holds(&mut node, &join.hold);
         if matches!(join.strategy, JoinStrategy::Timeout(_)) {
             node.hints.schedule_dependent.push("timeout".to_owned());
         }
         node.params.extend(join.params().map(|(k, v)| (k.to_owned(), v)));
         pipeline.join_ports(node, ports, |place, n| {
-            Correlate::new(n, join, place.node.on_error, place.track)
+            let standing = Standing {
+                on: place.node.on_error,
+                exact: place.track,
+                tells: place.tell,
+                in_step: place.in_step,
+                entangled: place.entangled,
+            };
+            correlate(n, join, standing)
         })
     }
 }
 
 fn in_order<T>(node: &mut StageNode, how: &InOrder<T>) {
     holds(node, &how.hold);
+    node.hints.exact_seq |= how.late == Leftover::DeadLetter;
     node.params.insert("late".to_owned(), how.late.as_str().to_owned());
 }
 
@@ -340,7 +357,8 @@ impl<'env, C: Column, K: Chain<C> + 'env> Flow<'env, C, K> {
     /// minimum over the inputs that are not idle, set aside or ended.
     pub fn merge(self, name: &str, others: impl Inputs<'env, K::Col>) -> Flow<'env, K::Col, Raw> {
         let (pipeline, ports) = self.with(others.ports());
-        pipeline.join_ports(join_node::<K::Col>(name, "merge", &ports), ports, |_, _| Merge)
+        pipeline
+            .join_ports(join_node::<K::Col>(name, "merge", &ports), ports, |_, _| Box::new(Merge))
     }
 
     /// The pipeline, and the ends of this flow and of others.

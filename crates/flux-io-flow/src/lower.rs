@@ -3,7 +3,7 @@
 use crate::draft::{Draft, Place, Shared};
 use crate::flow::NO_CODEC;
 use crate::join::HELD_ROWS_PARAM as HELD_ROWS;
-use crate::validate::{PlanFaults, may_starve, validate};
+use crate::validate::{PlanFaults, Starves, by_id, entangled, in_step, may_starve, validate};
 use flux_io_core::{Body, ExecutionPlan, GiveUp, Graph, OnError, StageKind, StageNode};
 
 /// Validates what was described, runs the passes, validates again, makes the bodies.
@@ -21,25 +21,53 @@ pub(crate) fn finish<'env>(draft: &Shared<'env>) -> Result<ExecutionPlan<'env>, 
     if !passes.is_empty() {
         validate(&graph, dead_letters)?;
     }
-    let track = exact_seq(&graph);
-    decide(&mut graph, &track);
+    let places = places(&graph);
+    decide(&mut graph, &places);
     decide_durable(&mut graph);
     decide_waits(&mut graph);
-    let make = bodies.into_iter().zip(graph.nodes.iter().zip(&track));
-    let bodies: Vec<Body<'env>> =
-        make.map(|(make, (node, &track))| make(&Place { node, track })).collect();
+    decide_stalls(&mut graph, &places);
+    let make = bodies.into_iter().zip(graph.nodes.iter().zip(&places));
+    let bodies: Vec<Body<'env>> = make
+        .map(|(make, (node, at))| {
+            let Stands { track, tell, in_step, entangled } = *at;
+            make(&Place { node, track, tell, in_step, entangled })
+        })
+        .collect();
     Ok(ExecutionPlan { graph, bodies, dead_letters })
 }
 
-/// For each stage, whether exact sequence numbers are needed downstream of it (law C6): by a stage
-/// that declares it, or by one that writes dead letters.
-fn exact_seq(graph: &Graph) -> Vec<bool> {
-    let wants = |i: usize| {
-        graph.nodes.get(i).is_some_and(|n| {
-            let dead = |on: OnError| on.finally() == GiveUp::DeadLetter;
-            n.hints.exact_seq || dead(n.on_error) || n.operators.iter().any(|o| dead(o.on_error))
-        })
+/// How a stage stands in its graph: see [`Place`].
+#[derive(Clone, Copy)]
+struct Stands {
+    track: bool,
+    tell: bool,
+    in_step: bool,
+    entangled: bool,
+}
+
+/// Exact sequence numbers are needed (law C6) by a stage that declares it, by a join of branches by
+/// id, and by one that writes dead letters.
+fn places(graph: &Graph) -> Vec<Stands> {
+    let ids = |i: usize| graph.nodes.get(i).is_some_and(by_id);
+    let stepping: Vec<bool> = (0..graph.nodes.len()).map(|i| ids(i) && in_step(graph, i)).collect();
+    let asks = |i: usize, n: &StageNode| n.hints.exact_seq || stepping[i];
+    let tell = upstream(graph, |i, n| n.kind == StageKind::Merge && asks(i, n));
+    let track = upstream(graph, |i, n| {
+        let dead = |on: OnError| on.finally() == GiveUp::DeadLetter;
+        asks(i, n) || dead(n.on_error) || n.operators.iter().any(|o| dead(o.on_error))
+    });
+    let stands = |i: usize| Stands {
+        track: track[i],
+        tell: tell[i],
+        in_step: stepping[i],
+        entangled: ids(i) && entangled(graph, i),
     };
+    (0..graph.nodes.len()).map(stands).collect()
+}
+
+/// For each stage, whether one downstream of it wants something.
+fn upstream(graph: &Graph, wants: impl Fn(usize, &StageNode) -> bool) -> Vec<bool> {
+    let wants = |i: usize| graph.nodes.get(i).is_some_and(|n| wants(i, n));
     let mut need = vec![false; graph.nodes.len()];
     // Each turn carries the need over one more edge; the graph has no cycle.
     for _ in 0..graph.nodes.len() {
@@ -76,22 +104,45 @@ fn decide_durable(graph: &mut Graph) {
 
 /// Says where a join of branches may wait for what a branch has dropped (B24).
 fn decide_waits(graph: &mut Graph) {
-    for (name, odd) in may_starve(graph) {
-        let what = format!(
-            "waits for as long as its inputs live: should `{odd}` drop more rows in a row than are \
-             held and buffered, its branches wait for each other"
-        );
+    for (name, starves) in may_starve(graph) {
+        let what = match starves {
+            Starves::Silent(odd) => format!(
+                "waits for as long as its inputs live: should `{odd}` drop more rows in a row than \
+                 are held and buffered, its branches wait for each other"
+            ),
+            Starves::Lag(ahead, hold) => format!(
+                "waits for as long as its inputs live: one branch is {ahead} rows behind the other, \
+                 and it holds {hold}; should they not fit between, its branches wait for each other"
+            ),
+        };
         let why = "it has no patience; say `Hold::patience(d)`";
         graph.decide("joins", &name, what, why.to_owned());
     }
 }
 
-fn decide(graph: &mut Graph, track: &[bool]) {
+/// Says where a join by id gives ids up since its inputs may wait for each other.
+fn decide_stalls(graph: &mut Graph, places: &[Stands]) {
+    let stalls = |(n, at): &(&StageNode, &Stands)| {
+        at.entangled && !at.in_step && !n.params.contains_key("patience_ns")
+    };
+    let all = graph.nodes.iter().zip(places).filter(stalls);
+    for name in all.map(|(n, _)| n.name.clone()).collect::<Vec<_>>() {
+        let what = format!(
+            "gives the older half of its ids up when it is full and no row has come for {:?}",
+            crate::join::STALL
+        );
+        let why = "its inputs may wait for each other, and do not all tell how far they have come; \
+                   hold more, or say `Hold::patience(d)`";
+        graph.decide("joins", &name, what, why.to_owned());
+    }
+}
+
+fn decide(graph: &mut Graph, places: &[Stands]) {
     let names: Vec<_> = graph
         .nodes
         .iter()
-        .zip(track)
-        .filter(|(n, t)| **t && n.kind != StageKind::Source)
+        .zip(places)
+        .filter(|(n, at)| at.track && n.kind != StageKind::Source)
         .map(|(n, _)| n.name.clone())
         .collect();
     for name in names {

@@ -10,7 +10,7 @@ pub(crate) fn slice(from: &Meta, a: usize, b: usize) -> Meta {
     Meta {
         source: from.source,
         seq: match &from.seq {
-            Seq::Run(base) => Seq::Run(base + a as u64),
+            Seq::Run(base) => Seq::Run(base.saturating_add(a as u64)),
             Seq::Rows { base, rows } => Seq::Rows { base: *base, rows: rows[a..b].to_vec() },
         },
         time: match &from.time {
@@ -75,7 +75,8 @@ pub(crate) fn join(held: &mut Meta, rows: usize, next: Meta, n: usize) {
 
 fn join_seq(held: &mut Meta, rows: usize, next: &Meta, n: usize) {
     let run = |m: &Meta| matches!(m.seq, Seq::Run(_));
-    if run(held) && run(next) && held.seq.at(0) + rows as u64 == next.seq.at(0) {
+    let behind = held.seq.at(0).checked_add(rows as u64);
+    if run(held) && run(next) && behind == Some(next.seq.at(0)) {
         return;
     }
     if let Seq::Run(base) = held.seq {

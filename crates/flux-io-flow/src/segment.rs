@@ -4,8 +4,8 @@ use crate::drive::{Drive, Operators, Ran};
 use crate::kernel::Kernel;
 use flux_io_core::raw::RowWriter;
 use flux_io_core::{
-    Batch, Column, Counts, ErrorClass, ErrorKind, Meta, Out, Seq, SourceId, Stage, StageCx,
-    StageError, Step, Uniform,
+    Batch, Column, Control, Counts, ErrorClass, ErrorKind, Meta, Out, Seq, SourceId, Stage,
+    StageCx, StageError, Step, Uniform,
 };
 use std::fmt;
 use std::marker::PhantomData;
@@ -297,6 +297,19 @@ impl<C: Column, K: Kernel<C>> Stage for Segment<C, K> {
                 }
             }
         }
+    }
+
+    fn on_passed(
+        &mut self,
+        number: u64,
+        out: &mut Out<'_, Vec<K::Out>>,
+        _cx: &mut StageCx<'_>,
+    ) -> Result<Step, StageError> {
+        // Rows that are made have numbers of their own.
+        if !K::EXPANDS {
+            out.control(Control::Passed(number));
+        }
+        Ok(Step::Done)
     }
 
     /// The number of the next row made, for kernels that add rows, and the states of operators.

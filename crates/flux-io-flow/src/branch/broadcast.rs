@@ -1,6 +1,8 @@
 //! `broadcast`: several flows see the same rows, which are shared and never copied.
 
-use flux_io_core::{AnyBatch, Batch, Column, Node, Outbox, StageCx, StageError, Step, mutant};
+use flux_io_core::{
+    AnyBatch, Batch, Column, Control, Meta, Node, Outbox, StageCx, StageError, Step, mutant,
+};
 use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
@@ -117,12 +119,28 @@ impl<C: Column + Sync> Column for SharedRows<C> {
 }
 
 /// The stage of `broadcast`.
-pub(super) struct Broadcast<C>(PhantomData<fn() -> C>);
+pub(super) struct Broadcast<C> {
+    /// Somebody downstream asks how far each flow has come.
+    tell: bool,
+    column: PhantomData<fn() -> C>,
+}
 
-impl<C> Default for Broadcast<C> {
-    fn default() -> Self {
-        Self(PhantomData)
+impl<C> Broadcast<C> {
+    pub(super) const fn new(tell: bool) -> Self {
+        Self { tell, column: PhantomData }
     }
+}
+
+/// Says that all outputs have passed a number.
+pub(super) fn pass(number: Option<u64>, outs: &mut [Outbox]) {
+    if let Some(n) = number {
+        outs.iter_mut().for_each(|out| out.control(Control::Passed(n)));
+    }
+}
+
+/// The number behind the last row of a batch.
+pub(super) fn behind(meta: &Meta, rows: usize) -> Option<u64> {
+    rows.checked_sub(1).map(|last| meta.seq.at(last).saturating_add(1))
 }
 
 impl<C: Column + Sync> Node for Broadcast<C> {
@@ -134,6 +152,7 @@ impl<C: Column + Sync> Node for Broadcast<C> {
         _cx: &mut StageCx<'_>,
     ) -> Result<Step, StageError> {
         let Batch { col, meta } = input.get_mut::<C>()?;
+        let passed = behind(meta, col.rows()).filter(|_| self.tell);
         let shared = SharedRows::of(std::mem::take(col));
         for (i, out) in outs.iter_mut().enumerate() {
             let batch = out.open().get_mut::<SharedRows<C>>()?;
@@ -146,6 +165,18 @@ impl<C: Column + Sync> Node for Broadcast<C> {
         }
         // Every output has the marks at their places.
         meta.clear();
+        pass(passed, outs);
+        Ok(Step::Done)
+    }
+
+    fn on_passed(
+        &mut self,
+        _port: usize,
+        number: u64,
+        outs: &mut [Outbox],
+        _cx: &mut StageCx<'_>,
+    ) -> Result<Step, StageError> {
+        pass(Some(number), outs);
         Ok(Step::Done)
     }
 }

@@ -88,6 +88,15 @@ impl Node for Diverted<'_> {
     ) -> Result<Step, StageError> {
         self.call(outs, cx, |n, outs, cx| n.on_watermark(w, outs, cx))?
     }
+    fn on_passed(
+        &mut self,
+        port: usize,
+        number: u64,
+        outs: &mut [Outbox],
+        cx: &mut StageCx<'_>,
+    ) -> Result<Step, StageError> {
+        self.call(outs, cx, |n, outs, cx| n.on_passed(port, number, outs, cx))?
+    }
     fn on_timer(&mut self, outs: &mut [Outbox], cx: &mut StageCx<'_>) -> Result<Step, StageError> {
         self.call(outs, cx, |n, outs, cx| n.on_timer(outs, cx))?
     }

@@ -1,10 +1,12 @@
 //! `split` and `route`: every row goes to one of several outputs, or is unrouted and counted.
 
+use super::broadcast::{behind, pass};
+use crate::draft::Place;
 use crate::drive::kept;
 use crate::stages::Judging;
 use flux_io_core::{
-    AnyBatch, Batch, Column, DeadCause, ErrorClass, ErrorKind, ErrorRecord, Meta, Node, OnError,
-    Original, Outbox, StageCx, StageError, Step, mutant,
+    AnyBatch, Batch, Column, DeadCause, ErrorClass, ErrorKind, ErrorRecord, Meta, Node, Original,
+    Outbox, StageCx, StageError, Step, mutant,
 };
 use std::fmt;
 use std::marker::PhantomData;
@@ -40,6 +42,8 @@ pub(super) struct RouteRows<C, F> {
     ports: usize,
     unrouted: Unrouted,
     judging: Judging,
+    /// Somebody downstream asks how far each flow has come.
+    tell: bool,
     /// For each row its output; behind the outputs stand "unrouted" and "failed".
     to: Vec<u32>,
     parts: Vec<AnyBatch>,
@@ -53,10 +57,11 @@ impl<C, F> fmt::Debug for RouteRows<C, F> {
 }
 
 impl<C: Column, F> RouteRows<C, F> {
-    pub(super) fn new(f: F, ports: usize, unrouted: Unrouted, on: OnError) -> Self {
+    pub(super) fn new(f: F, ports: usize, unrouted: Unrouted, place: &Place<'_>) -> Self {
         let (to, parts) = (Vec::new(), Vec::new());
-        let judging = Judging::new(on);
-        Self { f, ports, unrouted, judging, to, parts, column: PhantomData }
+        let judging = Judging::new(place.node.on_error);
+        let tell = place.tell;
+        Self { f, ports, unrouted, judging, tell, to, parts, column: PhantomData }
     }
 
     /// Gives each output its part. They all get what this batch brought them, so that no output
@@ -151,9 +156,23 @@ where
         }
         judging.reset();
         judged?;
+        let passed = behind(input.meta(), input.len()).filter(|_| self.tell);
         self.deal(input, outs)?;
+        // An output without rows learns it, too: whoever joins the flows by number waits for it.
+        pass(passed, outs);
         self.to.clear();
         self.leave(cx)?;
+        Ok(Step::Done)
+    }
+
+    fn on_passed(
+        &mut self,
+        _port: usize,
+        number: u64,
+        outs: &mut [Outbox],
+        _cx: &mut StageCx<'_>,
+    ) -> Result<Step, StageError> {
+        pass(Some(number), outs);
         Ok(Step::Done)
     }
 }

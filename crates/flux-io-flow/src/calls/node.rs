@@ -10,7 +10,7 @@ use crate::effect::{Cancel, Env};
 use crate::kernel::{Kernel, Raw};
 use crate::meta::{join, joins};
 use flux_io_core::{
-    AnyBatch, Column, ErrorClass, ErrorKind, IoCx, Meta, Node, OnError, Original, Outbox,
+    AnyBatch, Column, Control, ErrorClass, ErrorKind, IoCx, Meta, Node, OnError, Original, Outbox,
     Reservation, RowError, Seq, StageCx, StageError, Step, Uniform, mutant,
 };
 use std::future::Future;
@@ -39,6 +39,8 @@ where
     /// Rows taken from the input so far; 0 between two inputs.
     at: u64,
     ready: Vec<usize>,
+    /// A number that was passed behind the rows in flight.
+    passed: Option<u64>,
     charge: Reservation,
     column: PhantomData<fn() -> C>,
 }
@@ -66,6 +68,7 @@ where
             order: Order::new(calls.ordered),
             at: 0,
             ready: Vec::new(),
+            passed: None,
             charge: Reservation::default(),
             column: PhantomData,
         }
@@ -119,6 +122,15 @@ where
             self.order.settle();
         }
         ended
+    }
+
+    /// Passes a number on when no row below it is in flight; whether it did.
+    fn pass(&mut self, outs: &mut [Outbox]) -> bool {
+        let number = self.passed.take_if(|_| self.order.len() == 0);
+        if let (Some(n), Some(out)) = (number, outs.first_mut()) {
+            out.control(Control::Passed(n));
+        }
+        number.is_some()
     }
 
     /// Gives out what may go on while there is room; whether there was any.
@@ -230,6 +242,18 @@ where
         Ok(Step::Done)
     }
 
+    fn on_passed(
+        &mut self,
+        _port: usize,
+        number: u64,
+        outs: &mut [Outbox],
+        _cx: &mut StageCx<'_>,
+    ) -> Result<Step, StageError> {
+        self.passed = self.passed.max(Some(number));
+        self.pass(outs);
+        Ok(Step::Done)
+    }
+
     fn in_flight(&self) -> usize {
         self.order.len()
     }
@@ -243,6 +267,7 @@ where
         self.clock.advance(cx.now());
         let ended = self.turn(task, cx);
         let given = self.give(outs, cx);
+        let given = given.map(|given| self.pass(outs) || given);
         cx.cancel_wake();
         if let Some(at) = self.clock.next() {
             cx.wake_at(at);

@@ -1,11 +1,11 @@
 //! `merge_by_seq` and `resequence`: rows in the order of a number that each of them has.
 
 use super::guard::guarded;
-use super::held::{Charge, Held, Hold, Reader, Writer, put, take};
+use super::held::{Charge, Held, Hold, Reader, Writer, put};
 use super::leftover::Leftover;
 use flux_io_core::{
-    AnyBatch, DeadCause, ErrorRecord, Moment, Node, OnError, Out, Outbox, StageCx, StageError,
-    Step, Timestamp, mutant,
+    AnyBatch, Control, DeadCause, ErrorRecord, Moment, Node, OnError, Out, Outbox, StageCx,
+    StageError, Step, Timestamp, mutant,
 };
 use std::collections::{BTreeMap, VecDeque};
 
@@ -33,6 +33,7 @@ impl Gap {
         }
     }
 
+    /// Numbers `from..to` are missing.
     fn skip(self, from: u64, to: u64, cx: &mut StageCx<'_>) -> Result<(), StageError> {
         match self {
             Self::Count => cx.dropped("gap", to - from),
@@ -102,6 +103,9 @@ const LATE: &str = "late";
 #[derive(Debug, Default)]
 struct Input {
     held: usize,
+    bytes: usize,
+    /// No row below this number is still to come.
+    passed: u64,
     ended: bool,
     /// It had nothing for longer than the stage is patient: it is not waited for.
     quiet: bool,
@@ -110,16 +114,20 @@ struct Input {
 /// The stage of both words: rows wait for the numbers before theirs.
 ///
 /// With several inputs, each in order, a gap is known to be one as soon as every input holds a row
-/// behind it. With one input it is a gap when the stage is full, or its patience is over.
+/// behind it, or has passed it. With one input it is a gap when the stage is full, or its patience
+/// is over.
 pub(super) struct BySeq<T, F> {
     number: F,
     waiting: BTreeMap<(u64, u32, u64), Held<T>>,
     /// Rows whose turn has come; empty between calls, unless the output is full.
     ready: VecDeque<Held<T>>,
     inputs: Vec<Input>,
-    /// The next number, and how many rows came.
-    next: u64,
+    /// The next number, which may be behind the greatest one, and how many rows came.
+    next: u128,
     came: u64,
+    /// The number that whoever is behind knows to be passed; none is told where it is not the
+    /// rows' own.
+    passed: Option<u64>,
     gap: Gap,
     late: Leftover,
     on: OnError,
@@ -145,6 +153,7 @@ where
         spec: InOrder<T>,
         on: OnError,
         exact: bool,
+        tells: bool,
     ) -> Self {
         let InOrder { gap, late, hold } = spec;
         Self {
@@ -154,6 +163,7 @@ where
             inputs: (0..inputs).map(|_| Input::default()).collect(),
             next: 0,
             came: 0,
+            passed: tells.then_some(0),
             gap,
             late,
             on,
@@ -175,15 +185,21 @@ where
         self.inputs.iter().all(|i| i.ended)
     }
 
-    /// Whether the first row that waits may go, although numbers before it have not come.
-    fn is_gap(&self) -> bool {
+    /// Whether the first row that waits, of this number, may go, although numbers before it have not
+    /// come.
+    fn is_gap(&self, number: u64) -> bool {
         if self.ended() || self.skip {
             return true;
         }
         if self.alone() {
-            return self.waiting.len() >= self.hold.rows;
+            return self.is_full(0);
         }
-        self.inputs.iter().all(|i| i.held > 0 || i.ended || i.quiet)
+        let has_passed = |i: &Input| i.held > 0 || i.ended || i.quiet || i.passed >= number;
+        self.inputs.iter().all(has_passed)
+    }
+
+    fn is_full(&self, port: usize) -> bool {
+        self.inputs.get(port).is_some_and(|i| self.hold.is_full(i.held, i.bytes))
     }
 
     /// Takes the rows of a batch; those whose number is over are left behind.
@@ -196,43 +212,54 @@ where
         if input.is_empty() {
             return Ok(());
         }
-        self.charge.grow::<T>(input.len(), cx)?;
         self.inputs[port].quiet = false;
-        for held in take(input.get_mut::<Vec<T>>()?) {
-            let number = &mut self.number;
+        for held in self.hold.take(input.get_mut()?, 0, &mut self.charge, cx)? {
+            let (number, bytes) = (&mut self.number, held.at.bytes);
             let Some((held, number)) = guarded(held, self.on, cx, |row, at| number(row, at.seq))?
             else {
-                self.charge.shrink::<T>(1);
+                self.charge.shrink(bytes);
                 continue;
             };
-            if number < self.next {
-                self.charge.shrink::<T>(1);
+            if u128::from(number) < self.next {
+                self.charge.shrink(bytes);
                 self.late.leave(held, LATE, cx)?;
                 continue;
             }
-            self.inputs[port].held += 1;
-            self.waiting.insert((number, port as u32, self.came), held);
+            self.hold_row(number, port as u32, self.came, held);
             self.came += 1;
             self.advance(cx)?;
         }
         Ok(())
     }
 
+    fn hold_row(&mut self, number: u64, port: u32, nth: u64, held: Held<T>) {
+        if let Some(i) = self.inputs.get_mut(port as usize) {
+            i.held += 1;
+            i.bytes = i.bytes.saturating_add(held.at.bytes);
+            self.waiting.insert((number, port, nth), held);
+        }
+    }
+
     /// Finds the rows whose turn has come: asked after each row, so that batches do not show.
     fn advance(&mut self, cx: &mut StageCx<'_>) -> Result<(), StageError> {
         while let Some((&(number, port, nth), _)) = self.waiting.first_key_value() {
-            let in_turn = number <= self.next;
-            if !in_turn && !self.is_gap() {
+            let in_turn = u128::from(number) <= self.next;
+            if !in_turn && !self.is_gap(number) {
                 break;
             }
-            if !in_turn && self.alone() {
-                self.gap.skip(self.next, number, cx)?;
+            if let Ok(next) = u64::try_from(self.next)
+                && !in_turn
+                && self.alone()
+            {
+                self.gap.skip(next, number, cx)?;
             }
             if let Some(held) = self.waiting.remove(&(number, port, nth)) {
-                self.inputs[port as usize].held -= 1;
+                let i = &mut self.inputs[port as usize];
+                i.held -= 1;
+                i.bytes = i.bytes.saturating_sub(held.at.bytes);
                 self.ready.push_back(held);
             }
-            self.next = number.saturating_add(1).max(self.next);
+            self.next = self.next.max(u128::from(number) + 1);
             // One skip, one gap; and what was waited for is not what is waited for now.
             self.skip &= in_turn;
             self.since = None;
@@ -250,12 +277,15 @@ where
                 return Ok(Step::Yield);
             }
             if let Some(held) = self.ready.pop_front() {
-                self.charge.shrink::<T>(1);
+                self.charge.shrink(held.at.bytes);
                 put(&mut out, held.row, held.at, self.exact);
             }
         }
         if let Some(w) = self.promised() {
             out.mark(w);
+        }
+        if let Some(n) = self.passes() {
+            out.control(Control::Passed(n));
         }
         self.wait(cx);
         Ok(Step::Done)
@@ -276,10 +306,24 @@ where
         })
     }
 
+    /// The number that is passed now, where that is news: no row below it is still to come out.
+    fn passes(&mut self) -> Option<u64> {
+        let told = self.passed?;
+        let live = self.inputs.iter().filter(|i| !i.ended);
+        let came = live.map(|i| if self.alone() { 0 } else { i.passed }).min();
+        let first = self.waiting.first_key_value().map(|(at, _)| at.0);
+        let coming = came.into_iter().chain(first).min().map_or(0, u128::from);
+        let passed = u64::try_from(self.next.max(coming)).unwrap_or(u64::MAX);
+        (passed > told).then(|| {
+            self.passed = Some(passed);
+            passed
+        })
+    }
+
     /// Begins to be patient, or goes on with it, where something is missing.
     fn wait(&mut self, cx: &mut StageCx<'_>) {
         let Some(patience) = self.hold.patience else { return };
-        let full = self.inputs.iter().any(|i| i.held >= self.hold.rows);
+        let full = (0..self.inputs.len()).any(|port| self.is_full(port));
         if self.waiting.is_empty() || !(full || self.alone()) {
             self.since = None;
             cx.cancel_wake();
@@ -335,7 +379,21 @@ where
     }
 
     fn accepts(&self, port: usize) -> bool {
-        self.alone() || self.inputs.get(port).is_none_or(|i| i.held < self.hold.rows)
+        self.alone() || !self.is_full(port)
+    }
+
+    /// One input may be in any order: what its sender has passed says nothing.
+    fn on_passed(
+        &mut self,
+        port: usize,
+        number: u64,
+        outs: &mut [Outbox],
+        cx: &mut StageCx<'_>,
+    ) -> Result<Step, StageError> {
+        if let Some(i) = self.inputs.get_mut(port).filter(|i| number > i.passed) {
+            i.passed = number;
+        }
+        self.pump(outs, cx)
     }
 
     fn on_input_end(
@@ -357,7 +415,8 @@ where
 
     fn snapshot(&mut self, to: &mut Vec<u8>) -> Result<(), StageError> {
         let mut w = Writer::new(to);
-        w.number(self.next);
+        w.number(u64::try_from(self.next).unwrap_or(u64::MAX));
+        w.number(u64::from(self.next > u128::from(u64::MAX)));
         w.number(self.came);
         w.time(self.watermark);
         w.time(self.told);
@@ -373,7 +432,7 @@ where
 
     fn restore(&mut self, from: &[u8]) -> Result<(), StageError> {
         let mut r = Reader::new(from)?;
-        self.next = r.number()?;
+        self.next = u128::from(r.number()?) + u128::from(r.number()?);
         if mutant!(NumbersFromStart) {
             self.next = 0;
         }
@@ -383,10 +442,7 @@ where
         for _ in 0..r.count()? {
             let (number, port, nth) = (r.number()?, r.number()? as u32, r.number()?);
             let held = r.row(&self.hold)?;
-            if let Some(i) = self.inputs.get_mut(port as usize) {
-                i.held += 1;
-                self.waiting.insert((number, port, nth), held);
-            }
+            self.hold_row(number, port, nth, held);
         }
         r.end()
     }

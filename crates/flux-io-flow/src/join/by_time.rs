@@ -1,6 +1,6 @@
 //! `merge_by_time`: several flows as one in the order of event times.
 
-use super::held::{Charge, Held, Hold, Reader, Writer, put, take};
+use super::held::{Charge, Held, Hold, Reader, Writer, put};
 use flux_io_core::{
     AnyBatch, ErrorClass, ErrorKind, Node, Out, Outbox, StageCx, StageError, Step, Timestamp,
     mutant,
@@ -48,6 +48,7 @@ pub(super) struct ByTime<T> {
     came: VecDeque<Came<T>>,
     /// Rows held of each input, and rows it brought so far.
     held: Vec<usize>,
+    bytes: Vec<usize>,
     /// Those of them that were restored, until a watermark comes: before that it is not known which
     /// input holds the others back, and all must be heard.
     restored: Vec<usize>,
@@ -66,6 +67,7 @@ impl<T: Send + 'static> ByTime<T> {
             waiting: BinaryHeap::new(),
             came: VecDeque::new(),
             held: vec![0; inputs],
+            bytes: vec![0; inputs],
             restored: vec![0; inputs],
             brought: vec![0; inputs],
             ended: vec![false; inputs],
@@ -84,11 +86,13 @@ impl<T: Send + 'static> ByTime<T> {
         input: &mut AnyBatch,
         cx: &StageCx<'_>,
     ) -> Result<(), StageError> {
-        self.charge.grow::<T>(input.len(), cx)?;
-        self.held[port] += input.len();
+        let rows = input.len();
         let marks = std::mem::take(&mut input.meta_mut().marks);
         let mut marks = marks.into_iter().peekable();
-        for (i, held) in take(input.get_mut::<Vec<T>>()?).enumerate() {
+        let taken = self.hold.take(input.get_mut()?, 0, &mut self.charge, cx)?;
+        self.held[port] += rows;
+        for (i, held) in taken.enumerate() {
+            self.bytes[port] = self.bytes[port].saturating_add(held.at.bytes);
             while let Some(m) = marks.next_if(|m| m.at as usize <= i) {
                 self.came.push_back(Came::Mark(m.watermark));
             }
@@ -106,8 +110,10 @@ impl<T: Send + 'static> ByTime<T> {
     }
 
     fn give(&mut self, due: Due<T>, out: &mut Out<'_, Vec<T>>) {
-        self.charge.shrink::<T>(1);
-        self.held[due.place.1 as usize] -= 1;
+        let (port, bytes) = (due.place.1 as usize, due.held.at.bytes);
+        self.charge.shrink(bytes);
+        self.held[port] -= 1;
+        self.bytes[port] = self.bytes[port].saturating_sub(bytes);
         put(out, due.held.row, due.held.at, self.exact);
     }
 
@@ -130,9 +136,13 @@ impl<T: Send + 'static> ByTime<T> {
 
     /// Whether input `port` has brought all that it may.
     fn is_full(&self, port: usize) -> bool {
-        let held = self.held.get(port).zip(self.restored.get(port));
-        let before = |n: &usize| if mutant!(FullAfterRestore) { 0 } else { *n };
-        held.is_some_and(|(n, b)| n.saturating_sub(before(b)) >= self.hold.rows)
+        let Some((&rows, &restored)) = self.held.get(port).zip(self.restored.get(port)) else {
+            return false;
+        };
+        let restored = if mutant!(FullAfterRestore) { 0 } else { restored };
+        // While it is not known who holds the others back, bytes are not asked either.
+        let bytes = if restored > 0 { 0 } else { self.bytes[port] };
+        self.hold.is_full(rows.saturating_sub(restored), bytes)
     }
 
     /// Every input that lives is full, and none has promised anything: it would wait for ever.
@@ -249,6 +259,9 @@ impl<T: Send + 'static> Node for ByTime<T> {
                 if let Some(n) = held.get_mut(port as usize) {
                     *n += 1;
                 }
+            }
+            if let Some(bytes) = self.bytes.get_mut(port as usize) {
+                *bytes = bytes.saturating_add(held.at.bytes);
             }
             self.waiting.push(Due { place: (held.at.time, port, nth), held });
         }

@@ -3,8 +3,8 @@
 
 use crate::codec::Codec;
 use flux_io_core::{
-    Batch, Context, ErrorClass, ErrorKind, Meta, Out, Reservation, Seq, SourceId, StageCx,
-    StageError, Timestamp, Uniform,
+    Batch, Context, ErrorClass, ErrorKind, HeapSize, Meta, Out, Reservation, Seq, SourceId,
+    StageCx, StageError, Timestamp, Uniform,
 };
 use std::fmt;
 use std::sync::Arc;
@@ -13,26 +13,33 @@ use std::time::Duration;
 /// Rows that a join holds of an input unless it is told otherwise: those of a full default edge.
 pub const HELD_ROWS: usize = flux_io_core::DEFAULT_CAPACITY * flux_io_core::DEFAULT_ROWS;
 
-/// What a join may hold of one input, and how.
+/// What a join may hold, and how: of each input, or, where rows are found by id or number, of ids in
+/// all ([`Join::hold`](super::Join::hold)).
 ///
-/// An input that has brought `rows` rows too many is left waiting: its edge fills, and its sender
-/// is held back. Batches come whole, so up to a batch more is held; and so are the rows before a
-/// checkpoint's barrier while another input waits there.
+/// An input that has brought `rows` rows too many, or more than `bytes` bytes, is left waiting: its
+/// edge fills, and its sender is held back. Batches come whole, so up to a batch more is held of
+/// each input; and so are the rows before a checkpoint's barrier while another input waits there.
 pub struct Hold<T> {
     pub(super) rows: usize,
+    pub(super) bytes: usize,
     pub(super) patience: Option<Duration>,
+    heap: Option<fn(&T) -> usize>,
     codec: Option<Codec<T>>,
 }
 
 impl<T> fmt::Debug for Hold<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Hold({} rows, patience {:?})", self.rows, self.patience)
+        write!(f, "Hold({} rows, ", self.rows)?;
+        if self.bytes < usize::MAX {
+            write!(f, "{} bytes, ", self.bytes)?;
+        }
+        write!(f, "patience {:?})", self.patience)
     }
 }
 
 impl<T> Default for Hold<T> {
     fn default() -> Self {
-        Self { rows: HELD_ROWS, patience: None, codec: None }
+        Self { rows: HELD_ROWS, bytes: usize::MAX, patience: None, heap: None, codec: None }
     }
 }
 
@@ -41,6 +48,53 @@ impl<T> Hold<T> {
     #[must_use]
     pub fn rows(rows: usize) -> Self {
         Self { rows: rows.max(1), ..Self::default() }
+    }
+
+    /// At most `bytes` bytes besides, at least one row: the rows, what they own, and what the join
+    /// needs to find them. The heap behind rows is charged to the memory budget of the run then,
+    /// too; without this it is not known. A panic in `heap_bytes` is an error of the stage.
+    #[must_use]
+    pub fn bytes(mut self, bytes: usize) -> Self
+    where
+        T: HeapSize,
+    {
+        self.bytes = bytes.max(1);
+        self.heap = Some(T::heap_bytes);
+        self
+    }
+
+    /// Bytes of a row that is held.
+    fn cost(&self, row: &T) -> usize {
+        size_of::<Held<T>>().saturating_add(self.heap.map_or(0, |heap| heap(row)))
+    }
+
+    /// Whether what is held is all that may be.
+    pub(super) const fn is_full(&self, rows: usize, bytes: usize) -> bool {
+        rows >= self.rows || (rows > 0 && bytes >= self.bytes)
+    }
+
+    /// Takes the rows out of a batch, each with its origin, and charges them first, with `more`
+    /// bytes for each. Marks stay.
+    pub(super) fn take<'a>(
+        &self,
+        input: &'a mut Batch<Vec<T>>,
+        more: usize,
+        charge: &mut Charge,
+        cx: &StageCx<'_>,
+    ) -> Result<impl Iterator<Item = Held<T>> + use<'a, T>, StageError>
+    where
+        T: Send + 'static,
+    {
+        let Batch { col, meta } = input;
+        let each = size_of::<Held<T>>() + more;
+        let heap = self.heap;
+        let behind = heap.map_or(0, |heap| col.iter().map(heap).fold(0, usize::saturating_add));
+        charge.grow(col.len(), col.len().saturating_mul(each).saturating_add(behind), cx)?;
+        let meta = &*meta;
+        Ok(col.drain(..).enumerate().map(move |(i, row)| {
+            let bytes = size_of::<Held<T>>().saturating_add(heap.map_or(0, |heap| heap(&row)));
+            Held { row, at: Origin { bytes, ..Origin::of(meta, i) } }
+        }))
     }
 
     pub(super) const fn has_codec(&self) -> bool {
@@ -77,11 +131,14 @@ pub(super) struct Origin {
     pub(super) seq: u64,
     pub(super) time: Timestamp,
     pub(super) context: Option<Arc<Context>>,
+    /// What the row is charged with while it is held.
+    pub(super) bytes: usize,
 }
 
 impl Origin {
-    pub(super) fn of(meta: &Meta, row: usize) -> Self {
+    fn of(meta: &Meta, row: usize) -> Self {
         Self {
+            bytes: 0,
             source: meta.source,
             seq: meta.seq.at(row),
             time: meta.time.at(row),
@@ -95,15 +152,6 @@ impl Origin {
 pub(super) struct Held<T> {
     pub(super) row: T,
     pub(super) at: Origin,
-}
-
-/// Takes the rows out of a batch, each with its origin. Marks stay.
-pub(super) fn take<T: Send + 'static>(
-    input: &mut Batch<Vec<T>>,
-) -> impl Iterator<Item = Held<T>> + '_ {
-    let Batch { col, meta } = input;
-    let meta = &*meta;
-    col.drain(..).enumerate().map(|(i, row)| Held { row, at: Origin::of(meta, i) })
 }
 
 /// Puts a row behind the others of an output. With `exact`, each row keeps its own sequence number
@@ -149,7 +197,7 @@ fn follows(meta: &Meta, rows: usize, at: &Origin, exact: bool) -> bool {
 
 fn number(seq: &mut Seq, rows: usize, next: u64) {
     match seq {
-        Seq::Run(base) if *base + rows as u64 == next => {}
+        Seq::Run(base) if base.checked_add(rows as u64) == Some(next) => {}
         Seq::Run(base) => {
             let base = *base;
             let mut all: Vec<u32> = (0..rows as u32).collect();
@@ -172,28 +220,28 @@ fn date(time: &mut Uniform<Timestamp>, rows: usize, next: Timestamp) {
     }
 }
 
-/// Memory for held rows, charged before they are held. Heap behind rows is not counted.
+/// Memory for held rows, charged before they are held. Heap behind rows is counted where
+/// [`Hold::bytes`] says how.
 #[derive(Debug, Default)]
 pub(super) struct Charge(Option<Reservation>);
 
 impl Charge {
-    pub(super) fn grow<T>(&mut self, rows: usize, cx: &StageCx<'_>) -> Result<(), StageError> {
-        let bytes = (rows * size_of::<Held<T>>()) as u64;
-        self.0.get_or_insert_with(|| cx.reservation()).try_grow(bytes).map_err(|e| {
+    fn grow(&mut self, rows: usize, bytes: usize, cx: &StageCx<'_>) -> Result<(), StageError> {
+        self.0.get_or_insert_with(|| cx.reservation()).try_grow(bytes as u64).map_err(|e| {
             let what = format!("stage `{}` cannot hold {rows} rows more", cx.home().name);
             StageError::new(ErrorClass::Permanent, ErrorKind::User, what).because(e)
         })
     }
 
-    pub(super) fn shrink<T>(&mut self, rows: usize) {
+    pub(super) fn shrink(&mut self, bytes: usize) {
         if let Some(r) = &mut self.0 {
-            r.shrink((rows * size_of::<Held<T>>()) as u64);
+            r.shrink(bytes as u64);
         }
     }
 }
 
 /// The version of the snapshots of joins.
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 
 /// Writes the snapshot of a join.
 pub(super) struct Writer<'a>(pub(super) &'a mut Vec<u8>);
@@ -206,6 +254,11 @@ impl<'a> Writer<'a> {
 
     pub(super) fn number(&mut self, n: u64) {
         self.0.extend_from_slice(&n.to_le_bytes());
+    }
+
+    pub(super) fn option(&mut self, n: Option<u64>) {
+        self.number(u64::from(n.is_some()));
+        self.number(n.unwrap_or(0));
     }
 
     pub(super) fn time(&mut self, t: Timestamp) {
@@ -261,6 +314,12 @@ impl<'a> Reader<'a> {
         Ok(u64::from_le_bytes(bytes))
     }
 
+    pub(super) fn option(&mut self) -> Result<Option<u64>, StageError> {
+        let there = self.number()? > 0;
+        let n = self.number()?;
+        Ok(there.then_some(n))
+    }
+
     pub(super) fn time(&mut self) -> Result<Timestamp, StageError> {
         Ok(Timestamp(self.number()? as i64))
     }
@@ -280,7 +339,8 @@ impl<'a> Reader<'a> {
         let source = SourceId(u32::try_from(self.number()?).map_err(|_| torn())?);
         let (seq, time) = (self.number()?, self.time()?);
         let row = codec.load(&mut self.0)?;
-        Ok(Held { row, at: Origin { source, seq, time, context: None } })
+        let bytes = hold.cost(&row);
+        Ok(Held { row, at: Origin { source, seq, time, context: None, bytes } })
     }
 
     pub(super) fn end(self) -> Result<(), StageError> {

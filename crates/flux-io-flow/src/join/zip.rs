@@ -1,6 +1,6 @@
 //! `zip`: the n-th row of one flow with the n-th row of another.
 
-use super::held::{Charge, Held, Hold, Origin, Reader, Writer, put, take};
+use super::held::{Charge, Held, Hold, Origin, Reader, Writer, put};
 use super::leftover::{Leftover, lifted};
 use flux_io_core::{AnyBatch, Node, Out, Outbox, StageCx, StageError, Step, Timestamp, mutant};
 use std::collections::VecDeque;
@@ -75,12 +75,55 @@ impl<A: Send + 'static, B: Send + 'static> Give<A, B> for Longest {
     }
 }
 
+/// What is held of one side.
+struct Side<T> {
+    rows: VecDeque<Held<T>>,
+    bytes: usize,
+    hold: Hold<T>,
+    ended: bool,
+}
+
+impl<T: Send + 'static> Side<T> {
+    const fn new(hold: Hold<T>) -> Self {
+        Self { rows: VecDeque::new(), bytes: 0, hold, ended: false }
+    }
+
+    fn push(&mut self, held: Held<T>) {
+        self.bytes = self.bytes.saturating_add(held.at.bytes);
+        self.rows.push_back(held);
+    }
+
+    fn pop(&mut self, charge: &mut Charge) -> Option<Held<T>> {
+        let held = self.rows.pop_front()?;
+        self.bytes = self.bytes.saturating_sub(held.at.bytes);
+        charge.shrink(held.at.bytes);
+        Some(held)
+    }
+
+    fn load(
+        &mut self,
+        input: &mut AnyBatch,
+        charge: &mut Charge,
+        cx: &StageCx<'_>,
+    ) -> Result<(), StageError> {
+        let Self { rows, bytes, hold, .. } = self;
+        for held in hold.take(input.get_mut()?, 0, charge, cx)? {
+            *bytes = bytes.saturating_add(held.at.bytes);
+            rows.push_back(held);
+        }
+        Ok(())
+    }
+
+    fn accepts(&self) -> bool {
+        !self.hold.is_full(self.rows.len(), self.bytes)
+    }
+}
+
 /// The stage of `zip`. The watermark passes what is held: a pair has the later of its two times,
 /// and the partner that is still to come comes behind the watermark.
 pub(super) struct Zip<A, B, G> {
-    left: (VecDeque<Held<A>>, Hold<A>),
-    right: (VecDeque<Held<B>>, Hold<B>),
-    ended: [bool; 2],
+    left: Side<A>,
+    right: Side<B>,
     watermark: Timestamp,
     give: G,
     exact: bool,
@@ -95,9 +138,8 @@ where
 {
     pub(super) fn new(left: Hold<A>, right: Hold<B>, give: G, exact: bool) -> Self {
         Self {
-            left: (VecDeque::new(), left),
-            right: (VecDeque::new(), right),
-            ended: [false; 2],
+            left: Side::new(left),
+            right: Side::new(right),
             watermark: Timestamp::MIN,
             give,
             exact,
@@ -106,22 +148,14 @@ where
     }
 
     fn next(&mut self) -> Option<Pair<A, B>> {
-        let (left, right) = (&mut self.left.0, &mut self.right.0);
-        match (left.is_empty(), right.is_empty()) {
+        let Self { left, right, charge, .. } = self;
+        let over = if mutant!(ZipEndsTheWrongSide) { left.ended } else { right.ended };
+        match (left.rows.is_empty(), right.rows.is_empty()) {
             (false, false) => {
-                let (a, b) = (left.pop_front()?, right.pop_front()?);
-                self.charge.shrink::<A>(1);
-                self.charge.shrink::<B>(1);
-                Some(Pair::Both(a, b))
+                left.pop(charge).zip(right.pop(charge)).map(|(a, b)| Pair::Both(a, b))
             }
-            (false, true) if self.ended[usize::from(!mutant!(ZipEndsTheWrongSide))] => {
-                self.charge.shrink::<A>(1);
-                left.pop_front().map(Pair::Left)
-            }
-            (true, false) if self.ended[0] => {
-                self.charge.shrink::<B>(1);
-                right.pop_front().map(Pair::Right)
-            }
+            (false, true) if over => left.pop(charge).map(Pair::Left),
+            (true, false) if left.ended => right.pop(charge).map(Pair::Right),
             _ => None,
         }
     }
@@ -152,12 +186,9 @@ where
         outs: &mut [Outbox],
         cx: &mut StageCx<'_>,
     ) -> Result<Step, StageError> {
-        if port == 0 {
-            self.charge.grow::<A>(input.len(), cx)?;
-            self.left.0.extend(take(input.get_mut::<Vec<A>>()?));
-        } else {
-            self.charge.grow::<B>(input.len(), cx)?;
-            self.right.0.extend(take(input.get_mut::<Vec<B>>()?));
+        match port {
+            0 => self.left.load(input, &mut self.charge, cx)?,
+            _ => self.right.load(input, &mut self.charge, cx)?,
         }
         self.pump(outs, cx)
     }
@@ -178,44 +209,47 @@ where
         outs: &mut [Outbox],
         cx: &mut StageCx<'_>,
     ) -> Result<Step, StageError> {
-        if let Some(ended) = self.ended.get_mut(port) {
-            *ended = true;
+        match port {
+            0 => self.left.ended = true,
+            _ => self.right.ended = true,
         }
         self.pump(outs, cx)
     }
 
     fn on_end(&mut self, outs: &mut [Outbox], cx: &mut StageCx<'_>) -> Result<Step, StageError> {
-        self.ended = [true; 2];
+        (self.left.ended, self.right.ended) = (true, true);
         self.pump(outs, cx)
     }
 
     fn accepts(&self, port: usize) -> bool {
         match port {
-            0 => self.left.0.len() < self.left.1.rows,
-            _ => self.right.0.len() < self.right.1.rows,
+            0 => self.left.accepts(),
+            _ => self.right.accepts(),
         }
     }
 
     fn snapshot(&mut self, to: &mut Vec<u8>) -> Result<(), StageError> {
         let mut w = Writer::new(to);
         w.time(self.watermark);
-        w.number(self.left.0.len() as u64);
-        self.left.0.iter().try_for_each(|h| w.row(&h.row, &h.at, &self.left.1))?;
-        w.number(self.right.0.len() as u64);
-        self.right.0.iter().try_for_each(|h| w.row(&h.row, &h.at, &self.right.1))
+        w.number(self.left.rows.len() as u64);
+        self.left.rows.iter().try_for_each(|h| w.row(&h.row, &h.at, &self.left.hold))?;
+        w.number(self.right.rows.len() as u64);
+        self.right.rows.iter().try_for_each(|h| w.row(&h.row, &h.at, &self.right.hold))
     }
 
     fn restore(&mut self, from: &[u8]) -> Result<(), StageError> {
         let mut r = Reader::new(from)?;
         self.watermark = r.time()?;
         for _ in 0..r.count()? {
-            self.left.0.push_back(r.row(&self.left.1)?);
+            let held = r.row(&self.left.hold)?;
+            self.left.push(held);
         }
         for _ in 0..r.count()? {
-            self.right.0.push_back(r.row(&self.right.1)?);
+            let held = r.row(&self.right.hold)?;
+            self.right.push(held);
         }
         if mutant!(ZipRestoresLeft) {
-            self.right.0.clear();
+            self.right.rows.clear();
         }
         r.end()
     }

@@ -131,6 +131,16 @@ where
         Ok(Step::Done)
     }
 
+    fn on_passed(
+        &mut self,
+        number: u64,
+        out: &mut Out<'_, C>,
+        _cx: &mut StageCx<'_>,
+    ) -> Result<Step, StageError> {
+        out.control(Control::Passed(number));
+        Ok(Step::Done)
+    }
+
     fn on_timer(&mut self, out: &mut Out<'_, C>, cx: &mut StageCx<'_>) -> Result<Step, StageError> {
         // A restored stage is called without having asked: nobody is idle then.
         let due = self.disorder.idle_after.map(|after| self.since.plus(after));

@@ -1,7 +1,9 @@
 //! `key_by`: adds the column of key hashes; rows move without a copy.
 
 use super::row_wise::Judging;
-use flux_io_core::{Batch, Column, KeyOf, OnError, Out, Stage, StageCx, StageError, Step, UNKEYED};
+use flux_io_core::{
+    Batch, Column, Control, KeyOf, OnError, Out, Stage, StageCx, StageError, Step, UNKEYED,
+};
 use std::fmt;
 use std::marker::PhantomData;
 
@@ -51,6 +53,16 @@ impl<C: Column, KO: KeyOf<C>> Stage for KeyRows<C, KO> {
         hash.clear();
         judging.finish(input);
         out.swap(input);
+        Ok(Step::Done)
+    }
+
+    fn on_passed(
+        &mut self,
+        number: u64,
+        out: &mut Out<'_, C>,
+        _cx: &mut StageCx<'_>,
+    ) -> Result<Step, StageError> {
+        out.control(Control::Passed(number));
         Ok(Step::Done)
     }
 }

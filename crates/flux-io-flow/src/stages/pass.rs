@@ -1,6 +1,6 @@
 //! Passes rows on as they are, without a copy.
 
-use flux_io_core::{Batch, Column, Out, Stage, StageCx, StageError, Step};
+use flux_io_core::{Batch, Column, Control, Out, Stage, StageCx, StageError, Step};
 use std::fmt;
 use std::marker::PhantomData;
 
@@ -30,6 +30,16 @@ impl<C: Column> Stage for Pass<C> {
         _cx: &mut StageCx<'_>,
     ) -> Result<Step, StageError> {
         out.swap(input);
+        Ok(Step::Done)
+    }
+
+    fn on_passed(
+        &mut self,
+        number: u64,
+        out: &mut Out<'_, C>,
+        _cx: &mut StageCx<'_>,
+    ) -> Result<Step, StageError> {
+        out.control(Control::Passed(number));
         Ok(Step::Done)
     }
 }

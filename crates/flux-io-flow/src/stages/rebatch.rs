@@ -2,8 +2,8 @@
 
 use crate::meta::{join, joins, slice};
 use flux_io_core::{
-    Batch, Column, Epoch, ErrorClass, ErrorKind, Out, Reservation, Stage, StageCx, StageError,
-    Step, Timestamp,
+    Batch, Column, Control, Epoch, ErrorClass, ErrorKind, Out, Reservation, Stage, StageCx,
+    StageError, Step, Timestamp,
 };
 use std::collections::VecDeque;
 use std::fmt;
@@ -53,7 +53,8 @@ impl Batching {
 ///
 /// Rows keep their metadata and watermark positions. A batch never mixes sources, contexts or
 /// windows, nor rows before and behind a watermark that comes outside a batch: such a change passes
-/// on what is held first, and so does a memory budget that refuses more. A quiet input passes on
+/// on what is held first, and so does a memory budget that refuses more; and so do, in front of a
+/// join by number, rows that were dropped before it, as many as a batch has rows. A quiet input passes on
 /// what is held when its time is over (B53), the end of input always does.
 ///
 /// A snapshot is refused while rows are held: they have no codec.
@@ -62,6 +63,8 @@ pub struct Rebatch<C> {
     held: Batch<C>,
     parts: VecDeque<Batch<C>>,
     charge: Option<Reservation>,
+    /// A number that was passed behind the rows that are held.
+    passed: Option<u64>,
 }
 
 impl<C: Column> fmt::Debug for Rebatch<C> {
@@ -74,7 +77,7 @@ impl<C: Column> Rebatch<C> {
     /// Batches by `how`.
     #[must_use]
     pub fn new(how: Batching) -> Self {
-        Self { how, held: Batch::default(), parts: VecDeque::new(), charge: None }
+        Self { how, held: Batch::default(), parts: VecDeque::new(), charge: None, passed: None }
     }
 
     fn full(&self, out: &Out<'_, C>) -> usize {
@@ -88,6 +91,16 @@ impl<C: Column> Rebatch<C> {
         }
         out.swap(&mut self.held);
         self.held.clear();
+        self.pass(out);
+    }
+
+    /// Passes a number on, as far as no row below it is held.
+    fn pass(&mut self, out: &mut Out<'_, C>) {
+        let held = (!self.held.is_empty()).then(|| self.held.meta.seq.at(0));
+        if let Some(n) = self.passed.take() {
+            out.control(Control::Passed(held.map_or(n, |first| first.min(n))));
+            self.passed = held.map(|_| n);
+        }
     }
 
     /// Cuts a batch where batches end: the first part fills up what is held.
@@ -170,6 +183,24 @@ impl<C: Column> Stage for Rebatch<C> {
         cx: &mut StageCx<'_>,
     ) -> Result<Step, StageError> {
         self.flush(out, cx);
+        Ok(Step::Done)
+    }
+
+    /// Rows that are held are passed on when as many numbers were passed behind the first of them as
+    /// there are rows in a batch: few rows of many would be waited for without end.
+    fn on_passed(
+        &mut self,
+        number: u64,
+        out: &mut Out<'_, C>,
+        cx: &mut StageCx<'_>,
+    ) -> Result<Step, StageError> {
+        self.passed = self.passed.max(Some(number));
+        let since = number.saturating_sub(self.held.meta.seq.at(0));
+        if !self.held.is_empty() && since >= self.full(out) as u64 {
+            self.flush(out, cx);
+        } else {
+            self.pass(out);
+        }
         Ok(Step::Done)
     }
 

@@ -3,8 +3,8 @@
 
 use crate::drive::{Failed, kept, panic_text};
 use flux_io_core::{
-    Batch, Column, DeadCause, Meta, Moment, OnError, Original, Out, RowError, Stage, StageCx,
-    StageError, Step, Validator,
+    Batch, Column, Control, DeadCause, Meta, Moment, OnError, Original, Out, RowError, Stage,
+    StageCx, StageError, Step, Validator,
 };
 use std::fmt;
 use std::marker::PhantomData;
@@ -223,6 +223,16 @@ where
         out.swap(input);
         Ok(Step::Done)
     }
+
+    fn on_passed(
+        &mut self,
+        number: u64,
+        out: &mut Out<'_, C>,
+        _cx: &mut StageCx<'_>,
+    ) -> Result<Step, StageError> {
+        out.control(Control::Passed(number));
+        Ok(Step::Done)
+    }
 }
 
 /// The stage of `validate_rows`.
@@ -262,6 +272,16 @@ impl<C: Column, V: Validator<C>> Stage for ValidateRows<C, V> {
         }
         judging.finish(input);
         out.swap(input);
+        Ok(Step::Done)
+    }
+
+    fn on_passed(
+        &mut self,
+        number: u64,
+        out: &mut Out<'_, C>,
+        _cx: &mut StageCx<'_>,
+    ) -> Result<Step, StageError> {
+        out.control(Control::Passed(number));
         Ok(Step::Done)
     }
 }

@@ -33,10 +33,36 @@ fn steady(n: &StageNode) -> bool {
     keeps || n.hints.rows_out_per_in == Some(1.0)
 }
 
+/// Words of stages that keep sequence numbers in order and pass on what has been passed, also where
+/// they drop rows.
+const TELLING: [&str; 11] = [
+    "filter",
+    "filter_map",
+    "filter_rows",
+    "validate",
+    "validate_rows",
+    "split",
+    "route",
+    "broadcast",
+    "merge_by_seq",
+    "join",
+    "async_map",
+];
+
+/// Whether a stage tells how far it has come: it passes it on, or each row tells it.
+fn tells(n: &StageNode) -> bool {
+    let word = |w: &&str| STEADY.contains(w) || TELLING.contains(w);
+    let by_number = n.params.get("by").is_none_or(|by| by == "sequence number");
+    let in_order = n.params.get("order").is_none_or(|o| o == "of the rows");
+    let keeps = !n.operators.is_empty() && n.operators.iter().all(|o| word(&o.word));
+    (keeps && by_number && in_order) || n.hints.rows_out_per_in == Some(1.0)
+}
+
 /// Rows that a stage holds before it gives the first.
 fn lag(n: &StageNode) -> u64 {
     let rows = n.params.get("rows").and_then(|r| r.parse::<u64>().ok());
-    rows.filter(|_| n.operators.iter().any(|o| o.word == "batch"))
+    let waits = !n.params.contains_key("linger_ns");
+    rows.filter(|_| waits && n.operators.iter().any(|o| o.word == "batch"))
         .map_or(0, |r| r.saturating_sub(1))
 }
 
@@ -69,22 +95,81 @@ fn ways(g: &Graph, to: (usize, usize)) -> Vec<Way> {
     all
 }
 
-/// For a stage with several inputs: the nearest branch that leads to two of them by different
-/// ports, with the stages on both ways.
-fn meeting(g: &Graph, at: usize) -> Option<(usize, Vec<usize>, Vec<usize>)> {
-    let ins = g.nodes.get(at)?.ins.len();
+/// Where two inputs of a stage come from one branch: its number, and the stages on both ways.
+type Meeting = (usize, Vec<usize>, Vec<usize>);
+
+/// For a stage with several inputs: for each two of them the nearest branch that leads to both by
+/// different ports.
+fn meetings_at(g: &Graph, at: usize) -> Vec<Meeting> {
+    let ins = g.nodes.get(at).map_or(0, |n| n.ins.len());
     let ways: Vec<Vec<Way>> = (0..ins).map(|port| ways(g, (at, port))).collect();
+    let mut all = Vec::new();
     for (p, left) in ways.iter().enumerate() {
         for right in ways.iter().skip(p + 1) {
-            for a in left {
+            let met = left.iter().find_map(|a| {
                 let other = |b: &&Way| b.branch.0 == a.branch.0 && b.branch.1 != a.branch.1;
-                if let Some(b) = right.iter().find(other) {
-                    return Some((a.branch.0, a.between.clone(), b.between.clone()));
-                }
-            }
+                let b = right.iter().find(other)?;
+                Some((a.branch.0, a.between.clone(), b.between.clone()))
+            });
+            all.extend(met);
         }
     }
-    None
+    all
+}
+
+/// Whether all inputs of a stage are branches of one flow, and tell how far they have come.
+pub(crate) fn in_step(g: &Graph, at: usize) -> bool {
+    let ins = g.nodes.get(at).map_or(0, |n| n.ins.len());
+    let told = |w: &Way| w.between.iter().all(|i| g.nodes.get(*i).is_some_and(tells));
+    let mut ports = (0..ins).map(|port| {
+        let ways = ways(g, (at, port));
+        ways.iter().filter(|w| told(w)).map(|w| w.branch.0).collect::<Vec<_>>()
+    });
+    let first = ports.next().unwrap_or_default();
+    let rest: Vec<Vec<usize>> = ports.collect();
+    !rest.is_empty() && first.iter().any(|b| rest.iter().all(|port| port.contains(b)))
+}
+
+/// Whether two inputs of a stage may hold each other up: there is a way between them past the stage,
+/// in whatever direction rows go on it.
+pub(crate) fn entangled(g: &Graph, at: usize) -> bool {
+    let mut reached: Vec<Option<usize>> = vec![None; g.nodes.len()];
+    for (nth, e) in g.edges.iter().filter(|e| e.to.0 == at).enumerate() {
+        let mut open = vec![e.from.0];
+        while let Some(i) = open.pop() {
+            match reached.get(i).copied().flatten() {
+                Some(by) if by != nth => return true,
+                Some(_) => continue,
+                None => {}
+            }
+            if let Some(place) = reached.get_mut(i) {
+                *place = Some(nth);
+            }
+            let edges = g.edges.iter().filter(|e| e.from.0 != at && e.to.0 != at);
+            open.extend(edges.filter_map(|e| match (e.from.0 == i, e.to.0 == i) {
+                (true, _) => Some(e.to.0),
+                (_, true) => Some(e.from.0),
+                _ => None,
+            }));
+        }
+    }
+    false
+}
+
+/// Whether a stage joins rows by id.
+pub(crate) fn by_id(n: &StageNode) -> bool {
+    n.kind == StageKind::Merge
+        && n.operators.iter().any(|o| o.word == "join")
+        && n.params.get("by").is_some_and(|by| by == "id")
+}
+
+/// Rows that the stages of a way hold before the first goes on.
+fn lags(g: &Graph, way: &[usize]) -> u64 {
+    way.iter().filter_map(|i| g.nodes.get(*i)).map(lag).sum()
+}
+
+fn hold(n: &StageNode) -> u64 {
+    n.params.get("hold").and_then(|h| h.parse().ok()).unwrap_or(u64::MAX)
 }
 
 fn unsteady<'g>(g: &'g Graph, stages: &[usize]) -> Option<&'g StageNode> {
@@ -95,56 +180,76 @@ fn unsteady<'g>(g: &'g Graph, stages: &[usize]) -> Option<&'g StageNode> {
 /// neither holds more than the place where they meet.
 pub(super) fn meetings(g: &Graph, found: &mut Found) {
     for (i, n) in g.nodes.iter().enumerate().filter(|(_, n)| by_place(n)) {
-        let Some((branch, left, right)) = meeting(g, i) else { continue };
-        let from = g.nodes.get(branch).map_or("?", |b| b.name.as_str());
-        let name = &n.name;
-        if let Some(b) = g.nodes.get(branch).filter(|b| !steady(b)) {
-            let what = format!("`{name}` pairs by place what `{}` has dealt out", b.name);
-            let fix = "merge it with `.merge_by_seq(..)`, or pair branches of a `.broadcast(..)`";
-            found.at("P021", g.path_to(i), what, fix);
-            continue;
-        }
-        if let Some(odd) = unsteady(g, &left).or_else(|| unsteady(g, &right)) {
-            let what = format!(
-                "`{name}` pairs branches of `{from}` by place, but `{}` may not give one row for \
-                 each row",
-                odd.name
-            );
-            let fix = "join them by number: `.join(name, other, Join::by_seq(..))`, or declare \
-                       `rows_out_per_in` of 1 where it holds";
-            found.at("P021", g.path_to(i), what, fix);
-            continue;
-        }
-        let held = |way: &[usize]| way.iter().filter_map(|i| g.nodes.get(*i)).map(lag).sum::<u64>();
-        let ahead = held(&left).abs_diff(held(&right));
-        let hold = n.params.get("hold").and_then(|h| h.parse().ok()).unwrap_or(u64::MAX);
-        if ahead >= hold {
-            let what = format!(
-                "one branch of `{from}` is {ahead} rows behind the other at `{name}`, which holds \
-                 {hold}"
-            );
-            let fix = "let it hold more rows than the branches differ by: `Hold::rows(n)`";
-            found.at("P021", g.path_to(i), what, fix);
-        }
+        meetings_at(g, i).into_iter().any(|met| mispaired(g, (i, n), &met, found));
     }
 }
 
-/// Stages that join by number what one branch has dealt out or shared, and that may wait for ever:
-/// (stage, the stage on a way that may drop rows).
-pub(crate) fn may_starve(g: &Graph) -> Vec<(String, String)> {
+/// Tells what is wrong with a meeting by place; whether something is.
+fn mispaired(
+    g: &Graph,
+    (i, n): (usize, &StageNode),
+    (branch, left, right): &Meeting,
+    found: &mut Found,
+) -> bool {
+    let from = g.nodes.get(*branch).map_or("?", |b| b.name.as_str());
+    let name = &n.name;
+    if let Some(b) = g.nodes.get(*branch).filter(|b| !steady(b)) {
+        let what = format!("`{name}` pairs by place what `{}` has dealt out", b.name);
+        let fix = "merge it with `.merge_by_seq(..)`, or pair branches of a `.broadcast(..)`";
+        found.at("P021", g.path_to(i), what, fix);
+        return true;
+    }
+    if let Some(odd) = unsteady(g, left).or_else(|| unsteady(g, right)) {
+        let what = format!(
+            "`{name}` pairs branches of `{from}` by place, but `{}` may not give one row for each \
+             row",
+            odd.name
+        );
+        let fix = "join them by number: `.join(name, other, Join::by_seq(..))`, or declare \
+                   `rows_out_per_in` of 1 where it holds";
+        found.at("P021", g.path_to(i), what, fix);
+        return true;
+    }
+    let (ahead, hold) = (lags(g, left).abs_diff(lags(g, right)), hold(n));
+    if ahead >= hold {
+        let what = format!(
+            "one branch of `{from}` is {ahead} rows behind the other at `{name}`, which holds {hold}"
+        );
+        let fix = "let it hold more rows than the branches differ by: `Hold::rows(n)`";
+        found.at("P021", g.path_to(i), what, fix);
+    }
+    ahead >= hold
+}
+
+/// Why a join by number may stand still.
+pub(crate) enum Starves {
+    /// This stage between a branch and the join does not tell how far it has come.
+    Silent(String),
+    /// One way holds so many rows back, and the join may hold as many.
+    Lag(u64, u64),
+}
+
+/// Stages that join by number what one branch has dealt out or shared, and that may wait for ever.
+pub(crate) fn may_starve(g: &Graph) -> Vec<(String, Starves)> {
     let waits = |n: &StageNode| {
         n.kind == StageKind::Merge
             && n.params.contains_key("hold")
             && !n.params.contains_key("patience_ns")
             && !by_place(n)
+            && !by_id(n)
             && !n.operators.iter().any(|o| o.word == "merge_by_time")
     };
     let mut all = Vec::new();
     for (i, n) in g.nodes.iter().enumerate().filter(|(_, n)| waits(n)) {
-        let Some((_, left, right)) = meeting(g, i) else { continue };
-        if let Some(odd) = unsteady(g, &left).or_else(|| unsteady(g, &right)) {
-            all.push((n.name.clone(), odd.name.clone()));
-        }
+        let silent = |way: &[usize]| {
+            way.iter().filter_map(|i| g.nodes.get(*i)).find(|n| !tells(n)).map(|n| n.name.clone())
+        };
+        let starves = meetings_at(g, i).into_iter().find_map(|(_, left, right)| {
+            let ahead = lags(g, &left).abs_diff(lags(g, &right));
+            let lag = (ahead >= hold(n)).then(|| Starves::Lag(ahead, hold(n)));
+            silent(&left).or_else(|| silent(&right)).map(Starves::Silent).or(lag)
+        });
+        all.extend(starves.map(|s| (n.name.clone(), s)));
     }
     all
 }
