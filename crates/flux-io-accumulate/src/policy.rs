@@ -129,8 +129,7 @@ pub enum OnUnkeyed {
     /// It becomes a dead letter, cause `no_key`.
     #[default]
     DeadLetter,
-    /// It counts as of this key, given by its bytes. The key should be one that no row carries:
-    /// rows without a key all go to the first instance.
+    /// It counts as of this key, given by its bytes, together with rows that carry it.
     Default(Vec<u8>),
 }
 

@@ -56,7 +56,18 @@ impl<C: Column, KO: KeyOf<C>, A: Accumulate<C, Key = KO::Key>> Blueprint<C, KO, 
         Ok(Self { policy, need, key, acc, column: PhantomData })
     }
 
-    /// An instance that holds nothing.
+    /// The key of rows without one, where the policy gives them one. Whoever spreads rows over several
+    /// instances sends such rows to the owner of this key.
+    #[must_use]
+    pub fn default_key(&self) -> Option<KO::Key> {
+        match &self.policy.on_unkeyed {
+            OnUnkeyed::Default(bytes) => KO::Key::read_bytes(bytes),
+            OnUnkeyed::DeadLetter => None,
+        }
+    }
+
+    /// An instance that holds nothing. Instances of one blueprint share its limits: together they never
+    /// hold more than these allow.
     #[must_use]
     pub fn make(&self) -> Accumulator<C, KO, A> {
         Accumulator::new(self.clone())

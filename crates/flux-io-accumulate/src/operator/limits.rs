@@ -47,7 +47,10 @@ impl<C: Column, KO: KeyOf<C>, A: Accumulate<C, Key = KO::Key>> Accumulator<C, KO
         if none(victim) {
             return false;
         }
-        self.leave(victim, evicted(to), ob);
+        self.leave_guarded(victim, evicted(to), ob);
+        if self.fault.is_some() {
+            return false;
+        }
         if mutant!(TimerLostOnEviction) {
             self.forget_deadlines();
         }
@@ -60,7 +63,7 @@ impl<C: Column, KO: KeyOf<C>, A: Accumulate<C, Key = KO::Key>> Accumulator<C, KO
         let p = &self.plan.policy;
         let refuse = u64::from(p.on_limit == OnLimit::Refuse);
         let held = self.tally.held + refuse;
-        let bytes = self.bytes_of_keys() + refuse * self.table.slot_bytes();
+        let bytes = self.bytes_of_keys().saturating_add(refuse * self.table.slot_bytes());
         p.max_items.is_some_and(|max| held > max)
             || p.max_bytes.is_some_and(|max| bytes > max)
             || !self.purse.covered()
@@ -68,7 +71,8 @@ impl<C: Column, KO: KeyOf<C>, A: Accumulate<C, Key = KO::Key>> Accumulator<C, KO
 
     /// Bytes of open keys: their slots and the heap behind them.
     fn bytes_of_keys(&self) -> u64 {
-        self.table.len() as u64 * self.table.slot_bytes() + self.tally.heap
+        let slots = u128::from(self.table.len() as u64) * u128::from(self.table.slot_bytes());
+        u64::try_from(slots + self.tally.heap).unwrap_or(u64::MAX)
     }
 
     /// After a row that left its key open: a key that reached its own limits leaves; over a limit
@@ -77,8 +81,8 @@ impl<C: Column, KO: KeyOf<C>, A: Accumulate<C, Key = KO::Key>> Accumulator<C, KO
         let p = &self.plan.policy;
         if self.traits.key_limits {
             let tail = &self.table.tails[slot as usize];
-            let bytes = tail.heap + size_of::<A::State>() as u64;
-            if p.max_key_items.is_some_and(|max| u64::from(tail.fragments) >= max)
+            let bytes = tail.heap.saturating_add(size_of::<A::State>() as u64);
+            if p.max_key_items.is_some_and(|max| tail.fragments >= max)
                 || p.max_key_bytes.is_some_and(|max| bytes >= max)
             {
                 self.leave(slot, Exit::Partial(Reason::Capacity), ob);
