@@ -20,9 +20,9 @@ mod row;
 mod snapshot;
 mod traits;
 
-use crate::gate::Gate;
 use crate::index::NONE;
 use crate::need::Seen;
+use crate::pool::{Lease, Leases};
 use crate::purse::Purse;
 use crate::table::Table;
 use crate::timers::{Entry, Timers};
@@ -30,7 +30,8 @@ use crate::tombs::{Tomb, Tombs};
 use flux_io_core::mutant;
 use flux_io_core::{
     Accumulate, Batch, Class, Column, Command, Draws, ErrorRecord, Gauge, Key, KeyOf, Ledger,
-    Moment, OnError, Out, Outcome, Stage, StageCx, StageError, StageId, Step, Timestamp, hash_of,
+    Moment, OnError, Out, Outcome, Stage, StageCx, StageError, StageHome, StageId, Step, Timestamp,
+    hash_of,
 };
 use guard::{Blame, quietly};
 use leave::Exit;
@@ -104,7 +105,7 @@ pub struct Accumulator<C: Column, KO: KeyOf<C>, A: Accumulate<C, Key = KO::Key>>
     tombs: Tombs<KO::Key>,
     events: Timers,
     clocks: Timers,
-    gate: Option<Gate>,
+    leases: Leases,
     purse: Purse,
     tally: Tally,
     ledger: Ledger,
@@ -153,14 +154,15 @@ impl<C: Column, KO: KeyOf<C>, A: Accumulate<C, Key = KO::Key>> fmt::Debug
 impl<C: Column, KO: KeyOf<C>, A: Accumulate<C, Key = KO::Key>> Accumulator<C, KO, A> {
     fn new(plan: Blueprint<C, KO, A>) -> Self {
         let traits = Traits::of(&plan.policy, &plan.need, false);
-        let max_tombs = if traits.tombs { plan.policy.max_tombstones } else { 0 };
+        let home = StageHome::alone("");
+        let heap = |key: &KO::Key| quietly(|| key.heap_bytes()).unwrap_or(0);
         Self {
             traits,
             table: Table::new(traits.beside(), 0),
-            tombs: Tombs::new(max_tombs, |key| quietly(|| key.heap_bytes()).unwrap_or(0)),
+            tombs: Tombs::new(Lease::alone(0), heap),
             events: Timers::default(),
             clocks: Timers::default(),
-            gate: plan.policy.new_keys.map(Gate::new),
+            leases: Leases::new(&plan.policy, &plan.shared, &home),
             purse: Purse::default(),
             tally: Tally::default(),
             ledger: Ledger::default(),
@@ -315,6 +317,11 @@ where
     fn on_start(&mut self, cx: &mut StageCx<'_>) -> Result<(), StageError> {
         let home = cx.home();
         self.on_error = home.on_error;
+        self.leases = Leases::new(&self.plan.policy, &self.plan.shared, home);
+        if self.traits.tombs {
+            let max = self.plan.policy.max_tombstones;
+            self.tombs.lease = Leases::tombstones(max, &self.plan.shared, home);
+        }
         self.default_hash = self.plan.default_key().map(|key| hash_of(&key, home.hash_seed));
         self.home = Some(Home { id: home.id, hash_seed: home.hash_seed });
         self.traits = Traits::of(&self.plan.policy, &self.plan.need, home.memory.is_some());

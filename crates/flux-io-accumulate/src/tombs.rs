@@ -3,6 +3,7 @@
 use crate::index::{CELL, Index};
 use crate::need::{Need, Seen, UNKNOWN};
 use crate::operator::drop_quietly;
+use crate::pool::Lease;
 use crate::purse::Purse;
 use crate::set::Bits;
 use crate::table::{More, Tail};
@@ -144,7 +145,8 @@ pub(crate) struct Tombs<K> {
     queue: VecDeque<(u32, u32)>,
     deaths: Timers,
     len: usize,
-    max: u64,
+    /// How many there may be.
+    pub(crate) lease: Lease,
     key_heap: fn(&K) -> usize,
     /// Tombstones that had to go before their time.
     pub(crate) evicted: u64,
@@ -154,8 +156,8 @@ pub(crate) struct Tombs<K> {
 const FEW: usize = 64;
 
 impl<K> Tombs<K> {
-    /// Room for at most `max`.
-    pub(crate) fn new(max: u64, key_heap: fn(&K) -> usize) -> Self {
+    /// Room for as many as `lease` allows.
+    pub(crate) fn new(lease: Lease, key_heap: fn(&K) -> usize) -> Self {
         Self {
             index: Index::default(),
             rows: Vec::new(),
@@ -163,7 +165,7 @@ impl<K> Tombs<K> {
             queue: VecDeque::new(),
             deaths: Timers::default(),
             len: 0,
-            max,
+            lease,
             key_heap,
             evicted: 0,
         }
@@ -225,7 +227,7 @@ impl<K> Tombs<K> {
     /// Keeps a tombstone; the oldest go while there are too many or the budget refuses. One that
     /// cannot be kept at all counts as evicted too.
     pub(crate) fn insert(&mut self, tomb: Tomb<K>, purse: &mut Purse) {
-        while self.len as u64 >= self.max {
+        while !self.lease.covers(self.len as u64 + 1) {
             if !self.evict_oldest(purse) {
                 self.evicted += 1;
                 drop_quietly(tomb);
@@ -316,6 +318,7 @@ impl<K> Tombs<K> {
         self.free.push(row);
         self.len -= 1;
         purse.release(heap);
+        self.lease.settle(self.len as u64);
         Some(out)
     }
 
@@ -371,7 +374,7 @@ mod tests {
 
     #[test]
     fn the_oldest_goes_first_and_is_counted() {
-        let (mut t, mut purse) = (Tombs::new(3, |_| 0), Purse::default());
+        let (mut t, mut purse) = (Tombs::new(Lease::alone(3), |_| 0), Purse::default());
         for k in 0..5 {
             t.insert(tomb(k, u64::MAX), &mut purse);
         }
@@ -381,14 +384,14 @@ mod tests {
         t.insert(tomb(9, u64::MAX), &mut purse);
         assert_eq!((keys(&t), t.evicted), (vec![2, 4, 9], 2));
         assert_eq!(t.find(3, |k| *k == 3), crate::index::NONE);
-        let mut none = Tombs::new(0, |_| 0);
+        let mut none = Tombs::new(Lease::alone(0), |_| 0);
         none.insert(tomb(1, u64::MAX), &mut purse);
         assert_eq!((none.len(), none.evicted), (0, 1));
     }
 
     #[test]
     fn tombstones_end_at_their_time() {
-        let (mut t, mut purse) = (Tombs::new(100, |_| 0), Purse::default());
+        let (mut t, mut purse) = (Tombs::new(Lease::alone(100), |_| 0), Purse::default());
         for k in 0..50 {
             t.insert(tomb(k, 100 + u64::from(k)), &mut purse);
         }

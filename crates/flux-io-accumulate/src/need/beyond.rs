@@ -23,6 +23,11 @@ impl Need {
         })
     }
 
+    /// Whether numbered variables go up to bounds that fragments declare.
+    pub(crate) fn declares_numbers(&self) -> bool {
+        self.groups.iter().any(|g| matches!(g.kind, Kind::Each(_, Limit::Declared(_))))
+    }
+
     /// Why a fragment is no member of a key with these bounds: it declares another bound, or its
     /// number is beyond the one that the key, or it itself, declares.
     #[inline]

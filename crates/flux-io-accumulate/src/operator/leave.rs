@@ -300,6 +300,7 @@ impl<C: Column, KO: KeyOf<C>, A: Accumulate<C, Key = KO::Key>> Accumulator<C, KO
     /// Dead keys free their memory: deadlines of keys that have left, and the whole table when no
     /// key is open.
     pub(super) fn give_back(&mut self) {
+        self.settle_leases();
         if self.table.len() == 0 && self.table.shrink(&mut self.purse) {
             self.forget_deadlines();
             return;

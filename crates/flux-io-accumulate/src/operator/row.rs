@@ -259,7 +259,7 @@ impl<C: Column, KO: KeyOf<C>, A: Accumulate<C, Key = KO::Key>> Accumulator<C, KO
 
     /// A key was not opened after all.
     fn put_back(&mut self, admitted: bool) {
-        if admitted && let Some(gate) = &mut self.gate {
+        if admitted && let Some(gate) = &mut self.leases.gate {
             gate.put_back();
         }
         if let Some(tomb) = self.reopening.take() {

@@ -82,7 +82,7 @@ impl<C: Column, KO: KeyOf<C>, A: Accumulate<C, Key = KO::Key>> Accumulator<C, KO
         let t = &self.tally;
         let plain = [t.fragments, t.complete, t.duplicate, t.late, t.opened, self.tombs.evicted];
         plain.iter().chain(&t.emitted).for_each(|n| put(to, *n));
-        let level = self.gate.as_ref().map_or(0, |g| g.level(self.now));
+        let level = self.leases.gate.as_ref().map_or(0, |g| g.level(self.now));
         to.extend_from_slice(&level.to_le_bytes());
         put(to, self.ledger.classes().count() as u64);
         for (class, n) in self.ledger.classes() {
@@ -137,7 +137,13 @@ impl<C: Column, KO: KeyOf<C>, A: Accumulate<C, Key = KO::Key>> Accumulator<C, KO
         for _ in 0..r.number()? {
             let tomb = read_tomb::<KO::Key>(&mut r)?;
             let tag = tomb.key.as_ref().map_or(0, |k| self.tag_of(k));
+            self.tombs.lease.restore(self.tombs.len() as u64 + 1);
             self.tombs.insert(Tomb { tag, ..tomb }, &mut self.purse);
+        }
+        self.leases.keys.restore(self.table.len() as u64);
+        self.leases.items.restore(self.tally.held);
+        if self.plan.policy.max_bytes.is_some() {
+            self.leases.bytes.restore(self.bytes_of_keys());
         }
         if r.0.is_empty() { Ok(()) } else { Err(bad("bytes follow the accumulator's state")) }
     }
@@ -159,7 +165,7 @@ impl<C: Column, KO: KeyOf<C>, A: Accumulate<C, Key = KO::Key>> Accumulator<C, KO
         }
         self.tally = t;
         let level = u128::from(r.number()?) | u128::from(r.number()?) << 64;
-        if let Some(gate) = &mut self.gate {
+        if let Some(gate) = &mut self.leases.gate {
             gate.resume(level, self.now);
         }
         for _ in 0..r.number()? {
