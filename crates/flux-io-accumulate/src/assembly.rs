@@ -56,7 +56,7 @@ impl<C: Column, K: Key, V, B, I> Assembly<C, K, V, B, I> {
         self
     }
 
-    /// Rows without a key count as of `key`. It should be one that no row carries.
+    /// Rows without a key count as of `key`, together with rows that carry it.
     #[must_use]
     pub fn default_key(mut self, key: &K) -> Self {
         self.policy.on_unkeyed = OnUnkeyed::Default(key.to_key_bytes());

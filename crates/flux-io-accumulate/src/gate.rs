@@ -32,6 +32,13 @@ impl Gate {
         true
     }
 
+    /// When there is a token again.
+    pub(crate) fn opens(&self, now: Moment) -> Moment {
+        let lack = TOKEN.saturating_sub(self.level(now));
+        let nanos = lack.div_ceil(u128::from(self.rule.per_second.max(1)));
+        now.plus(std::time::Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX)))
+    }
+
     /// Gives a token back: the key was not opened after all.
     pub(crate) const fn put_back(&mut self) {
         self.level += TOKEN;

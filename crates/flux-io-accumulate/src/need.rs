@@ -4,6 +4,7 @@
 //! interleaved by number (`shipped:1 received:1 shipped:2 …`), so that a key with few lines stays
 //! in the first word.
 
+mod beyond;
 mod judge;
 mod names;
 
@@ -32,6 +33,17 @@ enum Kind {
 enum Limit {
     Declared(u16),
     Fixed(u32),
+}
+
+impl Limit {
+    /// The largest number that a variable may have, `max` being that of the policy.
+    #[inline]
+    fn most(self, max: u32) -> u32 {
+        match self {
+            Self::Declared(_) => max,
+            Self::Fixed(n) => n.min(max),
+        }
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -259,7 +271,7 @@ impl Need {
         }
         match self.groups.get(usize::from(var.group)).map(|g| g.kind) {
             Some(Kind::Once(bit)) if var.index == 0 => Ok(bit),
-            Some(Kind::Each(rank, _)) if var.index > 0 && var.index <= max => {
+            Some(Kind::Each(rank, limit)) if var.index > 0 && var.index <= limit.most(max) => {
                 Ok(self.once + u64::from(var.index - 1) * self.each + rank)
             }
             _ => Err(self.no_such(var, max)),
@@ -276,7 +288,8 @@ impl Need {
             Some(Group { name, .. }) if var.index == 0 => {
                 format!("variable `{name}` needs a number from 1")
             }
-            Some(Group { name, .. }) => {
+            Some(Group { name, kind: Kind::Each(_, limit), .. }) => {
+                let max = limit.most(max);
                 format!("number {} of variable `{name}` is above {max}", var.index)
             }
         };

@@ -8,9 +8,11 @@
 
 mod batch;
 mod blueprint;
+mod bounds;
 mod command;
 mod end;
 mod expire;
+mod guard;
 mod late;
 mod leave;
 mod limits;
@@ -18,9 +20,9 @@ mod row;
 mod snapshot;
 mod traits;
 
-use crate::gate::Gate;
 use crate::index::NONE;
 use crate::need::Seen;
+use crate::pool::{Lease, Leases};
 use crate::purse::Purse;
 use crate::table::Table;
 use crate::timers::{Entry, Timers};
@@ -28,12 +30,16 @@ use crate::tombs::{Tomb, Tombs};
 use flux_io_core::mutant;
 use flux_io_core::{
     Accumulate, Batch, Class, Column, Command, Draws, ErrorRecord, Gauge, Key, KeyOf, Ledger,
-    Moment, Out, Outcome, Stage, StageCx, StageError, StageId, Step, Timestamp,
+    Moment, OnError, Out, Outcome, Stage, StageCx, StageError, StageHome, StageId, Step, Timestamp,
+    hash_of,
 };
+use guard::{Blame, quietly};
 use leave::Exit;
 use traits::{ALL, COUNT, MASK, Traits};
 
 pub use blueprint::Blueprint;
+pub(crate) use guard::drop_quietly;
+use std::cell::Cell;
 use std::fmt;
 
 /// A key that is to leave, in its place in the order of leaving.
@@ -65,6 +71,13 @@ struct Cursor {
     block: (usize, usize),
 }
 
+impl Cursor {
+    /// Whether a batch is in hand.
+    const fn under_way(&self) -> bool {
+        self.row > 0 || self.mark > 0
+    }
+}
+
 /// Classes that are counted often; the others are in the ledger at once.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Tally {
@@ -76,8 +89,8 @@ struct Tally {
     emitted: [u64; 4],
     /// Fragments held now.
     held: u64,
-    /// Heap bytes behind open keys.
-    heap: u64,
+    /// Heap bytes behind open keys, wider than what user code says of each.
+    heap: u128,
 }
 
 /// Keyed accumulation until complete: holds fragments by key, emits [`Outcome`]s.
@@ -92,7 +105,7 @@ pub struct Accumulator<C: Column, KO: KeyOf<C>, A: Accumulate<C, Key = KO::Key>>
     tombs: Tombs<KO::Key>,
     events: Timers,
     clocks: Timers,
-    gate: Option<Gate>,
+    leases: Leases,
     purse: Purse,
     tally: Tally,
     ledger: Ledger,
@@ -102,6 +115,13 @@ pub struct Accumulator<C: Column, KO: KeyOf<C>, A: Accumulate<C, Key = KO::Key>>
     due_at: usize,
     dead: Vec<Dead>,
     dropped: u64,
+    /// Fragments that a panic cost under policy Skip.
+    skipped: u64,
+    /// Who pays for a panic that is unwinding.
+    blame: Cell<Blame>,
+    on_error: OnError,
+    /// The hash of the key that rows without one count as of.
+    default_hash: Option<u64>,
     fault: Option<StageError>,
     cursor: Cursor,
     hints: Vec<(u32, u32)>,
@@ -134,14 +154,15 @@ impl<C: Column, KO: KeyOf<C>, A: Accumulate<C, Key = KO::Key>> fmt::Debug
 impl<C: Column, KO: KeyOf<C>, A: Accumulate<C, Key = KO::Key>> Accumulator<C, KO, A> {
     fn new(plan: Blueprint<C, KO, A>) -> Self {
         let traits = Traits::of(&plan.policy, &plan.need, false);
-        let max_tombs = if traits.tombs { plan.policy.max_tombstones } else { 0 };
+        let home = StageHome::alone("");
+        let heap = |key: &KO::Key| quietly(|| key.heap_bytes()).unwrap_or(0);
         Self {
             traits,
             table: Table::new(traits.beside(), 0),
-            tombs: Tombs::new(max_tombs, KO::Key::heap_bytes),
+            tombs: Tombs::new(Lease::alone(0), heap),
             events: Timers::default(),
             clocks: Timers::default(),
-            gate: plan.policy.new_keys.map(Gate::new),
+            leases: Leases::new(&plan.policy, &plan.shared, &home),
             purse: Purse::default(),
             tally: Tally::default(),
             ledger: Ledger::default(),
@@ -151,6 +172,10 @@ impl<C: Column, KO: KeyOf<C>, A: Accumulate<C, Key = KO::Key>> Accumulator<C, KO
             due_at: 0,
             dead: Vec::new(),
             dropped: 0,
+            skipped: 0,
+            blame: Cell::default(),
+            on_error: OnError::Fail,
+            default_hash: None,
             fault: None,
             cursor: Cursor::default(),
             hints: Vec::new(),
@@ -176,22 +201,22 @@ impl<C: Column, KO: KeyOf<C>, A: Accumulate<C, Key = KO::Key>> Accumulator<C, KO
             Some(tail) if self.traits.kept == ALL => Seen {
                 bits: tail.bits(mask),
                 vars: tail.vars,
-                fragments: tail.fragments,
+                fragments: clamp(tail.fragments),
                 bounds: tail.bounds(self.plan.need.bounds()),
             },
             _ => {
                 let bits = crate::set::Bits { first: mask, rest: &[] };
-                let fragments = self.fragments(slot);
+                let fragments = clamp(self.fragments(slot));
                 Seen { bits, vars: mask.count_ones(), fragments, bounds: &[] }
             }
         }
     }
 
     /// Fragments held of an open key.
-    fn fragments(&self, slot: u32) -> u32 {
+    fn fragments(&self, slot: u32) -> u64 {
         match self.traits.kept {
-            MASK => self.table.rows[slot as usize].mask.count_ones(),
-            COUNT => u32::try_from(self.table.rows[slot as usize].mask).unwrap_or(u32::MAX),
+            MASK => u64::from(self.table.rows[slot as usize].mask.count_ones()),
+            COUNT => self.table.rows[slot as usize].mask,
             _ => self.table.tails[slot as usize].fragments,
         }
     }
@@ -217,10 +242,14 @@ impl<C: Column, KO: KeyOf<C>, A: Accumulate<C, Key = KO::Key>> Accumulator<C, KO
         self.collect_clock();
     }
 
-    /// Hands over dead letters and counts, and asks to be woken.
+    /// Hands over dead letters and counts, and asks to be woken. While a batch is in hand its letters
+    /// wait for it: their originals are still among its rows.
     fn finish_call(&mut self, cx: &mut StageCx<'_>, rows: Option<&mut C>) {
-        if !self.dead.is_empty() {
+        if !self.dead.is_empty() && (rows.is_some() || !self.cursor.under_way()) {
             self.hand_over_dead(cx, rows);
+        }
+        if self.skipped > 0 {
+            cx.dropped("skip", std::mem::take(&mut self.skipped));
         }
         if self.dropped > 0 {
             cx.dropped("expire_drop", std::mem::take(&mut self.dropped));
@@ -234,7 +263,8 @@ impl<C: Column, KO: KeyOf<C>, A: Accumulate<C, Key = KO::Key>> Accumulator<C, KO
 
     #[cold]
     fn hand_over_dead(&mut self, cx: &mut StageCx<'_>, rows: Option<&mut C>) {
-        let mut originals = rows.map(|col| self.originals(col)).unwrap_or_default().into_iter();
+        let originals = rows.and_then(|col| quietly(|| self.originals(col)));
+        let mut originals = originals.unwrap_or_default().into_iter();
         for Dead { row, mut record } in self.dead.drain(..) {
             if row.is_some()
                 && let Some(one) = originals.next()
@@ -286,6 +316,13 @@ where
 
     fn on_start(&mut self, cx: &mut StageCx<'_>) -> Result<(), StageError> {
         let home = cx.home();
+        self.on_error = home.on_error;
+        self.leases = Leases::new(&self.plan.policy, &self.plan.shared, home);
+        if self.traits.tombs {
+            let max = self.plan.policy.max_tombstones;
+            self.tombs.lease = Leases::tombstones(max, &self.plan.shared, home);
+        }
+        self.default_hash = self.plan.default_key().map(|key| hash_of(&key, home.hash_seed));
         self.home = Some(Home { id: home.id, hash_seed: home.hash_seed });
         self.traits = Traits::of(&self.plan.policy, &self.plan.need, home.memory.is_some());
         // One mixing more: whoever learns the hashes still does not know the places.
@@ -316,9 +353,9 @@ where
             return Ok(Step::Wait(self.now.plus(std::time::Duration::from_secs(1))));
         }
         let step = self.batch(input, out);
-        let rows = matches!(step, Ok(Step::Done)).then_some(&mut input.col);
-        self.finish_call(cx, rows);
-        if matches!(step, Ok(Step::Done)) {
+        let over = !matches!(step, Ok(Step::Yield));
+        self.finish_call(cx, over.then_some(&mut input.col));
+        if over {
             input.clear();
         }
         step
@@ -331,13 +368,13 @@ where
         cx: &mut StageCx<'_>,
     ) -> Result<Step, StageError> {
         self.begin(cx);
-        let step = match self.drain(out) {
+        let step = self.guarded(|s| match s.drain(out) {
             Ok(Step::Done) => {
-                self.raise(watermark);
-                self.drain(out)
+                s.raise(watermark);
+                s.drain(out)
             }
             other => other,
-        };
+        });
         self.finish_call(cx, None);
         step
     }
@@ -348,7 +385,7 @@ where
         cx: &mut StageCx<'_>,
     ) -> Result<Step, StageError> {
         self.begin(cx);
-        let step = self.drain(out);
+        let step = self.guarded(|s| s.drain(out));
         self.finish_call(cx, None);
         step
     }
@@ -360,7 +397,7 @@ where
     ) -> Result<Step, StageError> {
         // The end fires no deadline: what is due by the clock was fired when the clock was read.
         self.now = self.now.max(cx.now());
-        let step = self.end(out);
+        let step = self.guarded(|s| s.end(out));
         self.finish_call(cx, None);
         step
     }
@@ -398,7 +435,7 @@ where
         l.add(Class::Complete, self.tally.complete);
         l.add(Class::Duplicate, self.tally.duplicate);
         l.add(Class::Late, self.tally.late);
-        l.add(Class::Open, self.table.slots().map(|s| u64::from(self.fragments(s))).sum());
+        l.add(Class::Open, self.table.slots().map(|s| self.fragments(s)).sum());
         Some(l)
     }
 
@@ -411,6 +448,11 @@ where
             spilled_keys: 0,
         })
     }
+}
+
+/// A count as results carry it.
+fn clamp(n: u64) -> u32 {
+    u32::try_from(n).unwrap_or(u32::MAX)
 }
 
 /// Whether a slot number stands for none.

@@ -129,8 +129,7 @@ pub enum OnUnkeyed {
     /// It becomes a dead letter, cause `no_key`.
     #[default]
     DeadLetter,
-    /// It counts as of this key, given by its bytes. The key should be one that no row carries:
-    /// rows without a key all go to the first instance.
+    /// It counts as of this key, given by its bytes, together with rows that carry it.
     Default(Vec<u8>),
 }
 
@@ -219,7 +218,7 @@ pub struct Policy {
     pub on_unkeyed: OnUnkeyed,
     /// What happens to open keys at the end of input.
     pub on_end: OnEnd,
-    /// Open keys.
+    /// Open keys, in all instances together, as the next two.
     pub max_keys: Option<u64>,
     /// Bytes of open keys: their share of the table and the heap behind their states.
     pub max_bytes: Option<u64>,
@@ -229,11 +228,11 @@ pub struct Policy {
     pub max_key_items: Option<u64>,
     /// Bytes of one key's state, heap included; reaching it flushes the key.
     pub max_key_bytes: Option<u64>,
-    /// The gate for new keys.
+    /// The gate for new keys, one for all instances.
     pub new_keys: Option<NewKeys>,
     /// What happens at a limit.
     pub on_limit: OnLimit,
-    /// Tombstones kept; over it the oldest goes.
+    /// Tombstones kept, in all instances together; over it the oldest goes.
     pub max_tombstones: u64,
     /// Largest number of a numbered variable and largest bound; above it a row is a dead letter.
     pub max_index: u32,
@@ -342,11 +341,40 @@ impl Policy {
             ("timeout", self.timeout.is_some()),
             ("idle timeout", self.idle_timeout.is_some()),
             ("flush after", self.flush_after.is_some()),
-            ("key limit, when it is reached", self.max_keys.is_some()),
-            ("byte limit, when it is reached", self.max_bytes.is_some()),
-            ("item limit, when it is reached", self.max_items.is_some()),
         ];
-        parts.iter().filter(|p| p.1).map(|p| p.0.to_owned()).collect()
+        let limits = [
+            ("key", self.max_keys.is_some()),
+            ("byte", self.max_bytes.is_some()),
+            ("item", self.max_items.is_some()),
+            ("tombstone", self.keeps_tombstones() && self.max_tombstones < DEFAULT_TOMBSTONES),
+        ];
+        let parts = parts.iter().filter(|p| p.1).map(|p| p.0.to_owned());
+        let limit = |l: &(&str, bool)| {
+            let of = "limit, which key meets it first with several instances";
+            format!("{} {of} (`workers = 1` makes it a function of the data)", l.0)
+        };
+        parts.chain(limits.iter().filter(|l| l.1).map(limit)).collect()
+    }
+
+    /// What the order of arrival decides, in words: where a requirement can be met with fragments to
+    /// spare, where keys come back, at limits, and of copies that differ. Elsewhere order changes no
+    /// outcome.
+    #[must_use]
+    pub fn order_dependent(&self) -> Vec<String> {
+        let mut said = Vec::new();
+        self.require.to_spare(&mut said);
+        let generations = self.after == After::Reset
+            || (self.keeps_tombstones() && self.on_late == OnLate::NewGeneration);
+        let limits =
+            self.has_limit() || self.max_key_items.is_some() || self.max_key_bytes.is_some();
+        let parts = [
+            ("which fragments one generation of a key holds", generations),
+            ("what is held when a limit is reached", limits),
+            ("which of two bounds that differ counts: the first", self.require.has_bounds()),
+            ("which of copies that differ counts: the first", self.identity != Identity::Each),
+        ];
+        said.extend(parts.iter().filter(|p| p.1).map(|p| p.0.to_owned()));
+        said
     }
 
     /// The policy, word by word, for the plan.

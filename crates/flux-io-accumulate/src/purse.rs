@@ -9,7 +9,8 @@ const STEP: u64 = 16 * 1024;
 #[derive(Debug, Default)]
 pub(crate) struct Purse {
     reservation: Reservation,
-    used: u64,
+    /// Wider than what is added to it, so that no sum of what user code says can wrap.
+    used: u128,
 }
 
 impl Purse {
@@ -20,16 +21,17 @@ impl Purse {
 
     /// Bytes used.
     #[inline]
-    pub(crate) const fn used(&self) -> u64 {
-        self.used
+    pub(crate) fn used(&self) -> u64 {
+        clamp(self.used)
     }
 
     /// Charges `bytes` before they are allocated; `false` when the budget refuses.
     #[inline]
     pub(crate) fn charge(&mut self, bytes: u64) -> bool {
-        let covered = self.reservation.bytes() >= self.used.saturating_add(bytes);
+        let used = self.used + u128::from(bytes);
+        let covered = u128::from(self.reservation.bytes()) >= used;
         if covered || self.cover(bytes) {
-            self.used += bytes;
+            self.used = used;
             return true;
         }
         false
@@ -38,33 +40,38 @@ impl Purse {
     /// Notes `bytes` that user code has already taken; `false` when the budget does not cover them.
     #[inline]
     pub(crate) fn owe(&mut self, bytes: u64) -> bool {
-        let covered = self.reservation.bytes() >= self.used.saturating_add(bytes);
-        let covered = covered || self.cover(bytes);
-        self.used += bytes;
+        let used = self.used + u128::from(bytes);
+        let covered = u128::from(self.reservation.bytes()) >= used || self.cover(bytes);
+        self.used = used;
         covered
     }
 
     /// Whether the budget covers all that is used, asking again if it did not.
     #[inline]
     pub(crate) fn covered(&mut self) -> bool {
-        self.reservation.bytes() >= self.used || self.cover(0)
+        u128::from(self.reservation.bytes()) >= self.used || self.cover(0)
     }
 
     #[cold]
     fn cover(&mut self, more: u64) -> bool {
-        let lack = self.used.saturating_add(more).saturating_sub(self.reservation.bytes());
+        let wanted = self.used + u128::from(more);
+        let lack = clamp(wanted.saturating_sub(u128::from(self.reservation.bytes())));
         self.reservation.try_grow(lack.max(STEP)).is_ok() || self.reservation.try_grow(lack).is_ok()
     }
 
     /// Gives bytes back.
     #[inline]
     pub(crate) fn release(&mut self, bytes: u64) {
-        self.used = self.used.saturating_sub(bytes);
-        let spare = self.reservation.bytes().saturating_sub(self.used);
+        self.used = self.used.saturating_sub(u128::from(bytes));
+        let spare = self.reservation.bytes().saturating_sub(clamp(self.used));
         if spare > 4 * STEP {
             self.reservation.shrink(spare - STEP);
         }
     }
+}
+
+fn clamp(bytes: u128) -> u64 {
+    u64::try_from(bytes).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

@@ -1,8 +1,8 @@
 //! What a key needs to be complete, as data: named variables and an algebra over them.
 //!
 //! Names become groups and bits when the requirement is compiled (see `need`). Every rule is
-//! monotone: a fragment more never makes a complete key incomplete, so that order and repetition of
-//! fragments cannot change the verdict.
+//! monotone: a fragment more never makes a complete key incomplete, so that repetition of fragments
+//! cannot change the verdict, nor can their order where a rule has no fragments to spare.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -192,6 +192,37 @@ impl Require {
     #[must_use]
     pub const fn rule(&self) -> &Rule {
         &self.rule
+    }
+
+    /// Adds, for each rule that can be met with fragments to spare, that order decides which it takes.
+    pub(crate) fn to_spare(&self, said: &mut Vec<String>) {
+        fn walk(rule: &Rule, said: &mut Vec<String>) {
+            match rule {
+                Rule::All(_) | Rule::Checked(_) => {}
+                Rule::Any(parts) if parts.len() < 2 => {}
+                Rule::KOfN(k, parts) if *k as usize >= parts.len() => {}
+                Rule::And(rules) => rules.iter().for_each(|r| walk(r, said)),
+                _ => said.push(format!("which fragments meet {rule} first")),
+            }
+        }
+        walk(&self.rule, said);
+    }
+
+    /// Whether fragments declare bounds.
+    pub(crate) fn has_bounds(&self) -> bool {
+        fn declares(rule: &Rule) -> bool {
+            let declared = |p: &Part| matches!(p.each, Some(UpTo::Declared(_)));
+            match rule {
+                Rule::All(p) | Rule::Any(p) | Rule::KOfN(_, p) | Rule::Checked(p) => {
+                    p.iter().any(declared)
+                }
+                Rule::Weighted(_, parts) => parts.iter().any(|(p, _)| declared(p)),
+                Rule::CountFrom(_) => true,
+                Rule::Count(_) => false,
+                Rule::And(rules) | Rule::Or(rules) => rules.iter().any(declares),
+            }
+        }
+        declares(&self.rule)
     }
 
     /// The weights that were given, by variable.

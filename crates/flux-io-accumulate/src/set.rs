@@ -58,6 +58,14 @@ impl Bits<'_> {
         self.rest.get((at / 64) as usize).is_some_and(|w| w >> (at % 64) & 1 == 1)
     }
 
+    /// The bits, ascending.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = u64> {
+        let words = std::iter::once(self.first).chain(self.rest.iter().copied());
+        words.zip(0_u64..).flat_map(|(word, n)| {
+            (0..64).filter(move |b| word >> b & 1 == 1).map(move |b| n * 64 + b)
+        })
+    }
+
     /// How many bits are in the set.
     #[inline]
     pub(crate) fn count(&self) -> u32 {

@@ -125,8 +125,8 @@ impl<K, S> Table<K, S> {
 
     /// The slot of the key that `is` accepts.
     #[inline(always)]
-    pub(crate) fn find(&self, tag: u32, is: impl Fn(&K) -> bool) -> u32 {
-        self.index.find(tag, |s| self.holds(s, &is))
+    pub(crate) fn find(&self, tag: u32, is: impl Fn(u32, &K) -> bool) -> u32 {
+        self.index.find(tag, |s| self.holds(s, |k| is(s, k)))
     }
 
     /// Whether a slot is open and its key accepted.
@@ -248,6 +248,16 @@ impl<K, S> Table<K, S> {
         self.free.push(slot);
         self.len -= 1;
         Some(key)
+    }
+
+    /// Closes a slot for good: no fresh state could be made for it.
+    #[cold]
+    pub(crate) fn retire(&mut self, slot: u32) -> Option<K> {
+        let key = self.close(slot);
+        if self.free.last() == Some(&slot) {
+            self.free.pop();
+        }
+        key
     }
 
     /// Slots of open keys.

@@ -2,6 +2,8 @@
 
 use crate::index::{CELL, Index};
 use crate::need::{Need, Seen, UNKNOWN};
+use crate::operator::drop_quietly;
+use crate::pool::Lease;
 use crate::purse::Purse;
 use crate::set::Bits;
 use crate::table::{More, Tail};
@@ -25,8 +27,8 @@ pub(crate) struct Tomb<K> {
     pub(crate) generation: u32,
     /// Fragments it left with.
     pub(crate) fragments: u32,
-    /// New fragments since.
-    pub(crate) late: u32,
+    /// The first bound that was declared.
+    pub(crate) bound: u32,
     /// Why it left.
     pub(crate) reason: Reason,
     /// Whether a result was emitted.
@@ -36,8 +38,12 @@ pub(crate) struct Tomb<K> {
 /// What few tombstones need.
 #[derive(Debug)]
 pub(crate) struct Rest {
-    /// Kept for corrections.
-    pub(crate) bounds: [u32; 2],
+    /// New fragments since it left.
+    pub(crate) late: u32,
+    /// Of all its fragments, those that a bound declared by a late one rules out.
+    pub(crate) beyond: u32,
+    /// The second bound.
+    pub(crate) second: u32,
     pub(crate) more: Option<Box<More>>,
     /// The state it left with, written by the accumulator; kept for corrections.
     pub(crate) saved: Option<Box<[u8]>>,
@@ -45,13 +51,24 @@ pub(crate) struct Rest {
 
 impl Default for Rest {
     fn default() -> Self {
-        Self { bounds: [UNKNOWN; 2], more: None, saved: None }
+        Self { late: 0, beyond: 0, second: UNKNOWN, more: None, saved: None }
     }
 }
 
 impl<K> Tomb<K> {
     fn more(&self) -> Option<&More> {
         self.rest.as_ref()?.more.as_deref()
+    }
+
+    /// New fragments since it left.
+    pub(crate) fn late(&self) -> u32 {
+        self.rest.as_ref().map_or(0, |r| r.late)
+    }
+
+    /// Members of its result, with late ones.
+    pub(crate) fn members(&self) -> u32 {
+        let beyond = self.rest.as_ref().map_or(0, |r| r.beyond);
+        self.fragments.saturating_add(self.late()).saturating_sub(beyond)
     }
 
     /// The state it left with, where it was kept.
@@ -64,45 +81,54 @@ impl<K> Tomb<K> {
         Bits { first: self.mask, rest: self.more().map_or(&[], |m| m.words.as_slice()) }
     }
 
-    /// Whether it has counted a fragment of this identity.
+    /// Whether it has met a fragment of this variable.
+    pub(crate) fn has_bit(&self, bit: u64) -> bool {
+        self.bits().has(bit) || self.more().is_some_and(|m| m.refused.contains(&bit))
+    }
+
+    /// Whether it has met a fragment of this identity.
     pub(crate) fn has_id(&self, id: (u64, u64)) -> bool {
         self.more().is_some_and(|m| m.ids.contains(&id))
     }
 
+    /// The first bounds, and all `n` of them.
+    pub(crate) fn bounds<'a>(&'a self, n: usize, first: &'a mut [u32; 2]) -> &'a [u32] {
+        if n > first.len() {
+            return self.more().map_or(&[], |m| &m.bounds);
+        }
+        *first = [self.bound, self.rest.as_ref().map_or(UNKNOWN, |r| r.second)];
+        &first[..n]
+    }
+
     /// What is known of the key now.
-    pub(crate) fn seen(&self, need: &Need) -> Seen<'_> {
-        let (bits, n) = (self.bits(), need.bounds());
-        let bounds = match &self.rest {
-            Some(rest) if n <= 2 => &rest.bounds[..n],
-            _ => self.more().map_or(&[][..], |m| &m.bounds),
-        };
-        Seen { bits, vars: bits.count(), fragments: self.fragments + self.late, bounds }
+    pub(crate) fn seen<'a>(&'a self, need: &Need, first: &'a mut [u32; 2]) -> Seen<'a> {
+        let (bits, bounds) = (self.bits(), self.bounds(need.bounds(), first));
+        Seen { bits, vars: bits.count(), fragments: self.members(), bounds }
     }
 
     /// Lends the set, bounds and identities to a tail, so that one piece of code writes them.
-    pub(crate) fn with_tail(&mut self, act: impl FnOnce(&mut Tail, &mut u64)) {
+    pub(crate) fn with_tail<R>(&mut self, act: impl FnOnce(&mut Tail, &mut u64) -> R) -> R {
         let mut tail = Tail::default();
+        tail.bounds[0] = self.bound;
         if let Some(rest) = &mut self.rest {
-            tail.bounds = rest.bounds;
+            tail.bounds[1] = rest.second;
             tail.more = rest.more.take();
         }
-        act(&mut tail, &mut self.mask);
-        if self.rest.is_some() || tail.more.is_some() {
+        let r = act(&mut tail, &mut self.mask);
+        self.bound = tail.bounds[0];
+        if self.rest.is_some() || tail.more.is_some() || tail.bounds[1] != UNKNOWN {
             let rest = self.rest.get_or_insert_default();
-            rest.bounds = tail.bounds;
+            rest.second = tail.bounds[1];
             rest.more = tail.more;
         }
+        r
     }
 
     /// Heap bytes behind it, the key's aside.
     fn heap_bytes(&self) -> u64 {
-        let more = |m: &More| {
-            // See `Tail::heap_bytes`.
-            size_of::<More>() + m.words.bytes() + m.bounds.len() * 4 + m.ids.len() * 64 / 3
-        };
         let rest = |r: &Rest| {
             size_of::<Rest>()
-                + r.more.as_deref().map_or(0, more)
+                + r.more.as_deref().map_or(0, More::heap_bytes)
                 + r.saved.as_ref().map_or(0, |s| s.len())
         };
         self.rest.as_deref().map_or(0, rest) as u64
@@ -119,8 +145,8 @@ pub(crate) struct Tombs<K> {
     queue: VecDeque<(u32, u32)>,
     deaths: Timers,
     len: usize,
-    max: u64,
-    heap: u64,
+    /// How many there may be.
+    pub(crate) lease: Lease,
     key_heap: fn(&K) -> usize,
     /// Tombstones that had to go before their time.
     pub(crate) evicted: u64,
@@ -130,8 +156,8 @@ pub(crate) struct Tombs<K> {
 const FEW: usize = 64;
 
 impl<K> Tombs<K> {
-    /// Room for at most `max`.
-    pub(crate) fn new(max: u64, key_heap: fn(&K) -> usize) -> Self {
+    /// Room for as many as `lease` allows.
+    pub(crate) fn new(lease: Lease, key_heap: fn(&K) -> usize) -> Self {
         Self {
             index: Index::default(),
             rows: Vec::new(),
@@ -139,11 +165,16 @@ impl<K> Tombs<K> {
             queue: VecDeque::new(),
             deaths: Timers::default(),
             len: 0,
-            max,
-            heap: 0,
+            lease,
             key_heap,
             evicted: 0,
         }
+    }
+
+    /// Heap bytes behind a tombstone.
+    fn heap_of(&self, tomb: &Tomb<K>) -> u64 {
+        let key = tomb.key.as_ref().map_or(0, self.key_heap) as u64;
+        tomb.heap_bytes().saturating_add(key)
     }
 
     /// Bytes of one row with its places in queue, free list and timers.
@@ -185,7 +216,6 @@ impl<K> Tombs<K> {
         let before = tomb.heap_bytes();
         let r = act(tomb);
         let after = tomb.heap_bytes();
-        self.heap = self.heap + after - before;
         if after >= before {
             _ = purse.owe(after - before);
         } else {
@@ -197,20 +227,21 @@ impl<K> Tombs<K> {
     /// Keeps a tombstone; the oldest go while there are too many or the budget refuses. One that
     /// cannot be kept at all counts as evicted too.
     pub(crate) fn insert(&mut self, tomb: Tomb<K>, purse: &mut Purse) {
-        while self.len as u64 >= self.max {
+        while !self.lease.covers(self.len as u64 + 1) {
             if !self.evict_oldest(purse) {
                 self.evicted += 1;
+                drop_quietly(tomb);
                 return;
             }
         }
-        let heap = tomb.heap_bytes() + tomb.key.as_ref().map_or(0, self.key_heap) as u64;
+        let heap = self.heap_of(&tomb);
         while !(self.make_room(purse) && purse.charge(heap)) {
             if !self.evict_oldest(purse) {
                 self.evicted += 1;
+                drop_quietly(tomb);
                 return;
             }
         }
-        self.heap += heap;
         self.put(tomb);
     }
 
@@ -269,7 +300,7 @@ impl<K> Tombs<K> {
     fn evict_oldest(&mut self, purse: &mut Purse) -> bool {
         while let Some((row, life)) = self.queue.pop_front() {
             if self.rows[row as usize].life == life {
-                _ = self.take(row, purse);
+                drop_quietly(self.take(row, purse));
                 self.evicted += 1;
                 return true;
             }
@@ -279,15 +310,15 @@ impl<K> Tombs<K> {
 
     /// Takes a tombstone out.
     pub(crate) fn take(&mut self, row: u32, purse: &mut Purse) -> Option<Tomb<K>> {
+        let heap = self.heap_of(&self.rows[row as usize]);
         let t = &mut self.rows[row as usize];
-        let heap = t.heap_bytes() + t.key.as_ref().map_or(0, self.key_heap) as u64;
         let out = Tomb { key: Some(t.key.take()?), rest: t.rest.take(), ..*t };
         t.life = t.life.wrapping_add(1);
         self.index.remove(out.tag, row);
         self.free.push(row);
         self.len -= 1;
-        self.heap = self.heap.saturating_sub(heap);
         purse.release(heap);
+        self.lease.settle(self.len as u64);
         Some(out)
     }
 
@@ -298,7 +329,7 @@ impl<K> Tombs<K> {
         self.deaths.advance(to, scratch);
         for e in scratch.drain(..) {
             if self.rows[e.slot as usize].life == e.life {
-                _ = self.take(e.slot, purse);
+                drop_quietly(self.take(e.slot, purse));
             }
         }
         let rows = &self.rows;
@@ -324,7 +355,7 @@ mod tests {
             mask: 1,
             generation: 0,
             fragments: 1,
-            late: 0,
+            bound: UNKNOWN,
             reason: Reason::Complete,
             emitted: true,
             dies,
@@ -343,7 +374,7 @@ mod tests {
 
     #[test]
     fn the_oldest_goes_first_and_is_counted() {
-        let (mut t, mut purse) = (Tombs::new(3, |_| 0), Purse::default());
+        let (mut t, mut purse) = (Tombs::new(Lease::alone(3), |_| 0), Purse::default());
         for k in 0..5 {
             t.insert(tomb(k, u64::MAX), &mut purse);
         }
@@ -353,14 +384,14 @@ mod tests {
         t.insert(tomb(9, u64::MAX), &mut purse);
         assert_eq!((keys(&t), t.evicted), (vec![2, 4, 9], 2));
         assert_eq!(t.find(3, |k| *k == 3), crate::index::NONE);
-        let mut none = Tombs::new(0, |_| 0);
+        let mut none = Tombs::new(Lease::alone(0), |_| 0);
         none.insert(tomb(1, u64::MAX), &mut purse);
         assert_eq!((none.len(), none.evicted), (0, 1));
     }
 
     #[test]
     fn tombstones_end_at_their_time() {
-        let (mut t, mut purse) = (Tombs::new(100, |_| 0), Purse::default());
+        let (mut t, mut purse) = (Tombs::new(Lease::alone(100), |_| 0), Purse::default());
         for k in 0..50 {
             t.insert(tomb(k, 100 + u64::from(k)), &mut purse);
         }

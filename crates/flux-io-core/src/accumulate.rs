@@ -2,7 +2,7 @@
 //! accumulator. The operator itself lives in `flux-io-accumulate`.
 
 use crate::column::Column;
-use crate::error::{DeadCause, RowError, StageError};
+use crate::error::{DeadCause, Original, RowError, StageError};
 use crate::key::Key;
 use crate::sync::{Arc, Mutex, lock};
 use crate::time::{Moment, Timestamp};
@@ -166,6 +166,8 @@ pub enum Reason {
     End,
     /// It had left before; this came late.
     Late,
+    /// User code panicked on it; its fragments became dead letters.
+    Poison,
 }
 
 impl Reason {
@@ -182,6 +184,7 @@ impl Reason {
             Self::Shutdown => "shutdown",
             Self::End => "end",
             Self::Late => "late",
+            Self::Poison => "poison",
         }
     }
 }
@@ -474,6 +477,12 @@ pub enum Completeness {
 /// - `update` is called at most once per fragment identity and life of a key.
 /// - An `Err` of `update` leaves the state as it was.
 /// - `load(save(s))` equals `s`.
+///
+/// # Panics
+/// What a panic costs is the stage's error policy's; under a policy that goes on, one in `var`,
+/// `bound` or `identity` costs the row, and one in anything that is given a state costs that key: all
+/// its fragments become dead letters (`poison`), and the state is dropped unread. Nothing is called
+/// again for the same row.
 pub trait Accumulate<C: Column>: Clone + Send + Sync {
     /// The key's type.
     type Key: Key;
@@ -490,7 +499,8 @@ pub trait Accumulate<C: Column>: Clone + Send + Sync {
     /// A row that names no variable becomes a dead letter with the cause given.
     fn var(&self, row: C::Ref<'_>) -> Result<Var, RowError>;
     /// The bound a row declares, if it does: which (its number in the requirement) and how many.
-    /// A header that says "3 lines follow" declares 3 for `lines`. The first declaration counts.
+    /// A header that says "3 lines follow" declares 3 for `lines`. The first declaration counts; a row
+    /// that declares another number is a dead letter (`conflict`).
     fn bound(&self, row: C::Ref<'_>) -> Option<(u16, u32)> {
         let _ = row;
         None
@@ -513,6 +523,17 @@ pub trait Accumulate<C: Column>: Clone + Send + Sync {
     fn update(&self, state: &mut Self::State, row: C::Mut<'_>, at: At) -> Result<(), RowError>;
     /// Makes the value; the state is replaced by a fresh one.
     fn finish(&self, key: &Self::Key, state: &mut Self::State) -> Self::Out;
+    /// Takes the fragments back whose variable is of `group` and numbered above `last`, which a bound
+    /// declared after them rules out: their originals, in the order they came. `None` = it cannot, and
+    /// the value keeps what was merged.
+    fn take_back(&self, state: &mut Self::State, group: u16, last: u32) -> Option<Vec<Original>> {
+        let _ = (state, group, last);
+        None
+    }
+    /// Whether [`Accumulate::take_back`] can; for the plan.
+    fn takes_back(&self) -> bool {
+        false
+    }
     /// Heap bytes behind the state, for the budget and the byte limits.
     fn weight(&self, state: &Self::State) -> usize {
         let _ = state;

@@ -129,7 +129,8 @@ pub fn chain(error: &dyn Error) -> String {
 /// Why an item became a dead letter. A closed list: reports and files carry these words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum DeadCause {
-    /// Not readable at all (broken JSON, torn frame).
+    /// Not readable at all (broken JSON, torn frame), or of a key whose state a panic of user code has
+    /// left in an unknown condition.
     Poison,
     /// Readable, but a field has the wrong type or the variable is unknown.
     Type,

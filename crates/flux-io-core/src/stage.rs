@@ -31,7 +31,7 @@
 use crate::accumulate::{Command, Gauge, Ledger};
 use crate::batch::{AnyBatch, Batch, ColumnType, WrongColumn};
 use crate::column::Column;
-use crate::error::{ErrorRecord, StageError};
+use crate::error::{ErrorRecord, OnError, StageError};
 use crate::id::{Epoch, StageId};
 use crate::memory::{MemoryPool, Reservation};
 use crate::sync::Arc;
@@ -410,6 +410,9 @@ pub struct StageHome {
     pub hash_seed: u64,
     /// The budget, if the run has one.
     pub memory: Option<Arc<dyn MemoryPool>>,
+    /// What happens to what fails in the stage. The driver goes by it; a stage that handles panics of
+    /// user code itself does so as it says.
+    pub on_error: OnError,
 }
 
 impl fmt::Debug for StageHome {
@@ -419,9 +422,17 @@ impl fmt::Debug for StageHome {
 }
 
 impl StageHome {
-    /// A single instance called `name`, with hash seed 0 and no budget.
+    /// A single instance called `name`, with hash seed 0, no budget and error policy Fail.
     pub fn alone(name: impl Into<String>) -> Self {
-        Self { name: name.into(), id: StageId(0), shard: 0, shards: 1, hash_seed: 0, memory: None }
+        Self {
+            name: name.into(),
+            id: StageId(0),
+            shard: 0,
+            shards: 1,
+            hash_seed: 0,
+            memory: None,
+            on_error: OnError::Fail,
+        }
     }
 }
 

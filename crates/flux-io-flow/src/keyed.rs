@@ -3,14 +3,16 @@
 use crate::draft::Place;
 use crate::flow::{Chain, Flow};
 use crate::kernel::{Kernel, Raw};
-use crate::stages::{Discard, KeyRows};
+use crate::stages::{Discard, HashUnder, KeyRows};
 use crate::words::transform;
 use flux_io_core::{
     Always, AlwaysBytes, AlwaysStr, Body, ByBytes, ByStr, ByValue, ByteColumn, Column, ColumnType,
-    Erased, Hints, Key, KeyOf, Node, OnError, Route, Stage, StageKind, StageNode,
+    Erased, Hints, Key, KeyOf, Node, OnError, Route, Stage, StageKind, StageNode, hash_of,
 };
+use std::cell::Cell;
 use std::fmt;
 use std::marker::PhantomData;
+use std::rc::Rc;
 use std::sync::Arc;
 
 /// A flow whose rows carry the hash of a key. Keyed stages (accumulators, windows) stand behind it.
@@ -18,6 +20,8 @@ use std::sync::Arc;
 pub struct KeyedFlow<'env, C: Column, KO> {
     flow: Flow<'env, C, Raw>,
     key: KO,
+    /// Whose hash rows without a key get; said by the keyed stage, asked for when the plan is made.
+    default: Rc<Cell<Option<HashUnder>>>,
     column: PhantomData<fn() -> C>,
 }
 
@@ -41,6 +45,11 @@ pub trait Keyed<'env>: Sized {
 
     /// How their key is found.
     fn key_of(&self) -> Self::KeyOf;
+
+    /// Rows without a key go to the instance that owns `key`. The keyed stage must take them for rows
+    /// of it.
+    #[must_use]
+    fn default_key(self, key: <Self::KeyOf as KeyOf<Self::Col>>::Key) -> Self;
 
     /// Puts a keyed stage behind: `make` gives the instance with the given number, and each key has
     /// one owner among them. `describe` completes what is said of the stage: its kind, policy as
@@ -69,6 +78,11 @@ impl<'env, C: Column, KO: KeyOf<C> + 'env> Keyed<'env> for KeyedFlow<'env, C, KO
 
     fn key_of(&self) -> KO {
         self.key.clone()
+    }
+
+    fn default_key(self, key: KO::Key) -> Self {
+        self.default.set(Some(Box::new(move |seed| hash_of(&key, seed))));
+        self
     }
 
     fn keyed_stage<S>(
@@ -136,11 +150,13 @@ impl<'env, C: Column, K: Chain<C> + 'env> Flow<'env, C, K> {
         KO: KeyOf<K::Col> + 'env,
     {
         let of = key.clone();
-        let make = Box::new(|p: &Place<'_>| {
-            Body::One(Box::new(Erased(KeyRows::new(of, p.node.on_error))))
+        let default: Rc<Cell<Option<HashUnder>>> = Rc::default();
+        let said = Rc::clone(&default);
+        let make = Box::new(move |p: &Place<'_>| {
+            Body::One(Box::new(Erased(KeyRows::new(of, p.node.on_error).or(said.take()))))
         });
         let flow = self.then(|c| transform(name, "key_by", c, c), Route::Forward, make);
-        KeyedFlow { flow, key, column: PhantomData }
+        KeyedFlow { flow, key, default, column: PhantomData }
     }
 
     /// Gives rows a key by value: numbers, small tuples, owned text.

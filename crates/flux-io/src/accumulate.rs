@@ -28,6 +28,10 @@ pub trait AccumulateExt<'env>: Sized {
         let key = self.key_of();
         match describe(Assembly::new()).blueprint(key) {
             Ok(blueprint) => {
+                let keyed = match blueprint.default_key() {
+                    Some(key) => self.default_key(key),
+                    None => self,
+                };
                 let notes = blueprint.policy().schedule_dependent();
                 let (descriptor, exact_seq) = (blueprint.describe(), blueprint.exact_seq());
                 let describe = |n: &mut flux_io_core::StageNode| {
@@ -36,7 +40,7 @@ pub trait AccumulateExt<'env>: Sized {
                     n.hints.schedule_dependent = notes;
                     n.hints.exact_seq = exact_seq;
                 };
-                self.keyed_stage(name, describe, move |_shard| blueprint.make())
+                keyed.keyed_stage(name, describe, move |_shard| blueprint.make())
             }
             Err(faults) => {
                 let told = faults

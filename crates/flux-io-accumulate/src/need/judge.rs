@@ -71,6 +71,20 @@ impl Need {
         }
     }
 
+    /// The variable of a bit.
+    pub(crate) fn name_of(&self, bit: u64) -> Option<Missing> {
+        let of = |g: &&Group| match g.kind {
+            Kind::Once(own) => own == bit,
+            Kind::Each(rank, _) => bit >= self.once && (bit - self.once) % self.each == rank,
+        };
+        let group = self.groups.iter().find(of)?;
+        let index = match group.kind {
+            Kind::Once(_) => None,
+            Kind::Each(..) => u32::try_from((bit - self.once) / self.each + 1).ok(),
+        };
+        Some(Missing { name: Arc::clone(&group.name), index })
+    }
+
     fn weight_of(&self, groups: &[(u16, f64)], seen: &Seen<'_>) -> f64 {
         groups.iter().filter(|(g, _)| self.holds(*g, seen)).map(|(_, w)| w).sum()
     }

@@ -1,5 +1,6 @@
 //! A batch: blocks of rows, with the watermarks at their places between them.
 
+use super::guard::{Blame, Charge, Place};
 use super::traits::{ALL, COUNT, MASK};
 use super::{Accumulator, Cursor, Left, none};
 use crate::timers::unordered;
@@ -8,6 +9,8 @@ use flux_io_core::mutant;
 use flux_io_core::{
     Accumulate, Batch, Column, ErrorClass, ErrorKind, Key, KeyOf, Out, StageError, Step, Timestamp,
 };
+use std::cell::Cell;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// Rows whose lines are asked for together. W5 is the same with 32 to 128 (docs/benchmarks.md).
 const BLOCK: usize = 128;
@@ -30,6 +33,31 @@ impl<C: Column, KO: KeyOf<C>, A: Accumulate<C, Key = KO::Key>> Accumulator<C, KO
                 ),
             ));
         }
+        let at = Cell::new(None);
+        loop {
+            let run = catch_unwind(AssertUnwindSafe(|| self.parts(input, out, &at)));
+            match run {
+                Ok(step) => return step,
+                Err(p) => {
+                    let row = at.take().map(|row| (row, &*input));
+                    if let Err(e) = self.panicked(&*p, row) {
+                        self.cursor = Cursor::default();
+                        return Err(e);
+                    }
+                }
+            }
+        }
+    }
+
+    /// The parts of a batch between its marks. A row whose user code panics is noted in `at`, and the
+    /// cursor stands where its part began.
+    fn parts(
+        &mut self,
+        input: &mut Batch<C>,
+        out: &mut Out<'_, Vec<Left<KO, A, C>>>,
+        at: &Cell<Option<usize>>,
+    ) -> Result<Step, StageError> {
+        let rows = input.col.rows();
         loop {
             if self.drain(out)? == Step::Yield {
                 if mutant!(MarkLostOnYield) {
@@ -43,7 +71,7 @@ impl<C: Column, KO: KeyOf<C>, A: Accumulate<C, Key = KO::Key>> Accumulator<C, KO
             let next = input.meta.marks.get(self.cursor.mark).copied();
             let to = next.map_or(rows, |m| (m.at as usize).min(rows));
             if self.cursor.row < to {
-                self.rows(input, to, out);
+                self.rows(input, to, out, at);
                 out.seal_if_full();
                 self.take_fault()?;
             } else if let Some(mark) = next {
@@ -67,42 +95,49 @@ impl<C: Column, KO: KeyOf<C>, A: Accumulate<C, Key = KO::Key>> Accumulator<C, KO
     }
 
     /// Handles rows up to `to`, or until the open output batch is full.
-    fn rows(&mut self, input: &mut Batch<C>, to: usize, out: &mut Out<'_, Vec<Left<KO, A, C>>>) {
+    fn rows(
+        &mut self,
+        input: &mut Batch<C>,
+        to: usize,
+        out: &mut Out<'_, Vec<Left<KO, A, C>>>,
+        at: &Cell<Option<usize>>,
+    ) {
         let max = out.max_rows();
         let ob = &mut out.batch().col;
         let start = self.cursor.row;
-        self.cursor.row = match self.traits.kept {
-            MASK => self.run::<MASK>(input, start, to, ob, max),
-            COUNT => self.run::<COUNT>(input, start, to, ob, max),
-            _ => self.run::<ALL>(input, start, to, ob, max),
-        };
+        let mut place = Place { row: start, to: at };
+        match self.traits.kept {
+            MASK => self.run::<MASK>(input, &mut place.row, to, ob, max),
+            COUNT => self.run::<COUNT>(input, &mut place.row, to, ob, max),
+            _ => self.run::<ALL>(input, &mut place.row, to, ob, max),
+        }
+        self.cursor.row = place.row;
+        std::mem::forget(place);
         self.tally.fragments += (self.cursor.row - start) as u64;
     }
 
     fn run<const KEPT: u8>(
         &mut self,
         input: &mut Batch<C>,
-        start: usize,
+        i: &mut usize,
         to: usize,
         ob: &mut Vec<Left<KO, A, C>>,
         max: usize,
-    ) -> usize {
-        let mut i = start;
-        while i < to {
-            if i >= self.cursor.block.1 {
-                self.look_ahead(&input.meta.hash, i);
+    ) {
+        while *i < to {
+            if *i >= self.cursor.block.1 {
+                self.look_ahead(&input.meta.hash, *i);
             }
             let (first, end) = self.cursor.block;
-            while i < end.min(to) {
-                let hint = self.hints[i - first];
-                let something_left = self.row::<KEPT>(input, i, hint, ob);
-                i += 1;
+            while *i < end.min(to) {
+                let hint = self.hints[*i - first];
+                let something_left = self.row::<KEPT>(input, *i, hint, ob);
+                *i += 1;
                 if something_left && (ob.len() >= max || self.fault.is_some()) {
-                    return i;
+                    return;
                 }
             }
         }
-        i
     }
 
     /// The passes over a block that starts at row `at` before its rows are handled: index cells, the
@@ -137,7 +172,9 @@ impl<C: Column, KO: KeyOf<C>, A: Accumulate<C, Key = KO::Key>> Accumulator<C, KO
         // The rows are there now, and with them the places of what lies behind their keys.
         for (_, slot) in &self.hints {
             if let Some(key) = self.table.rows.get(*slot as usize).and_then(|r| r.key.as_ref()) {
+                let charge = Charge::new(&self.blame, Blame::Ahead { slot: *slot });
                 key.touch();
+                charge.done();
             }
         }
     }

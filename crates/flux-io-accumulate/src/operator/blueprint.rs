@@ -4,6 +4,7 @@ use super::Accumulator;
 use super::traits::identity_of;
 use crate::need::Need;
 use crate::policy::{Identity, OnUnkeyed, Policy, PolicyFault};
+use crate::pool::Shared;
 use flux_io_core::{Accumulate, AccumulationDescriptor, Column, Key, KeyOf};
 use std::fmt;
 use std::marker::PhantomData;
@@ -15,6 +16,8 @@ pub struct Blueprint<C, KO, A> {
     pub(super) need: Arc<Need>,
     pub(super) key: KO,
     pub(super) acc: A,
+    pub(super) shared: Arc<Shared>,
+    takes_back: bool,
     column: PhantomData<fn() -> C>,
 }
 
@@ -25,6 +28,8 @@ impl<C, KO: Clone, A: Clone> Clone for Blueprint<C, KO, A> {
             need: Arc::clone(&self.need),
             key: self.key.clone(),
             acc: self.acc.clone(),
+            shared: Arc::clone(&self.shared),
+            takes_back: self.takes_back,
             column: PhantomData,
         }
     }
@@ -52,11 +57,24 @@ impl<C: Column, KO: KeyOf<C>, A: Accumulate<C, Key = KO::Key>> Blueprint<C, KO, 
             Ok(need) if faults.is_empty() => need,
             _ => return Err(faults),
         };
+        let shared = Arc::new(Shared::new(&policy));
         let (policy, need) = (Arc::new(policy), Arc::new(need));
-        Ok(Self { policy, need, key, acc, column: PhantomData })
+        let takes_back = acc.takes_back();
+        Ok(Self { policy, need, key, acc, shared, takes_back, column: PhantomData })
     }
 
-    /// An instance that holds nothing.
+    /// The key of rows without one, where the policy gives them one. Whoever spreads rows over several
+    /// instances sends such rows to the owner of this key.
+    #[must_use]
+    pub fn default_key(&self) -> Option<KO::Key> {
+        match &self.policy.on_unkeyed {
+            OnUnkeyed::Default(bytes) => KO::Key::read_bytes(bytes),
+            OnUnkeyed::DeadLetter => None,
+        }
+    }
+
+    /// An instance that holds nothing. Instances of one blueprint share its limits: together they never
+    /// hold more than these allow.
     #[must_use]
     pub fn make(&self) -> Accumulator<C, KO, A> {
         Accumulator::new(self.clone())
@@ -76,6 +94,15 @@ impl<C, KO, A> Blueprint<C, KO, A> {
         let mut said = self.policy.describe();
         if self.exact_seq() {
             said.policy.insert("identity".to_owned(), format!("{:?}", Identity::SourceSeq));
+        }
+        let mut order = self.policy.order_dependent();
+        if self.need.declares_numbers() && !self.takes_back {
+            let stays =
+                "whether the value holds a part beyond its bound (class and verdict do not)";
+            order.push(stays.to_owned());
+        }
+        if !order.is_empty() {
+            said.policy.insert("order decides".to_owned(), order.join("; "));
         }
         said
     }

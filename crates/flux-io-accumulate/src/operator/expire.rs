@@ -4,6 +4,7 @@
 //! because the key was touched meanwhile, is stored again; what belongs to a key that has left is
 //! dropped.
 
+use super::guard::quietly;
 use super::leave::Exit;
 use super::{Accumulator, Due, Left};
 use crate::policy::Then;
@@ -17,6 +18,17 @@ enum Verdict {
     Wait(u64),
     /// It leaves; this deadline was the last.
     Leave(u64, Exit),
+}
+
+/// Extensions by `d`, at most `times`, that take a deadline `at` past `to`; all of them where it
+/// stands still.
+fn steps(at: impl Into<i128>, d: impl Into<i128>, to: impl Into<i128>, times: u32) -> u32 {
+    let (at, d, to) = (at.into(), d.into(), to.into());
+    if d <= 0 {
+        return times;
+    }
+    let all = (to - at) / d + 1;
+    u32::try_from(all.max(1)).map_or(times, |n| n.min(times))
 }
 
 impl<C: Column, KO: KeyOf<C>, A: Accumulate<C, Key = KO::Key>> Accumulator<C, KO, A> {
@@ -45,12 +57,23 @@ impl<C: Column, KO: KeyOf<C>, A: Accumulate<C, Key = KO::Key>> Accumulator<C, KO
                 let reason = if ttl { Reason::Ttl } else { Reason::Latency };
                 return Verdict::Leave(late, self.exit_at_deadline(reason));
             }
-            tail.extended += 1;
-            if let Some(d) = t.ttl.filter(|_| tail.ttl_at == at) {
-                tail.ttl_at = at.saturating_add(d);
+            let due = (tail.ttl_at == at, watch.idle_at == at);
+            let other = if due.0 { watch.idle_at } else { tail.ttl_at };
+            let d = if due.0 { t.ttl } else { t.idle }.unwrap_or(0);
+            let left = times - tail.extended;
+            let steps = if at == i64::MAX {
+                left
+            } else if other > w {
+                steps(at, d, w, left)
+            } else {
+                1
+            };
+            tail.extended += steps;
+            if let Some(d) = t.ttl.filter(|_| due.0) {
+                tail.ttl_at = at.saturating_add(d.saturating_mul(i64::from(steps)));
             }
-            if let Some(d) = t.idle.filter(|_| watch.idle_at == at) {
-                watch.idle_at = at.saturating_add(d);
+            if let Some(d) = t.idle.filter(|_| due.1) {
+                watch.idle_at = at.saturating_add(d.saturating_mul(i64::from(steps)));
             }
         }
     }
@@ -73,12 +96,25 @@ impl<C: Column, KO: KeyOf<C>, A: Accumulate<C, Key = KO::Key>> Accumulator<C, KO
                 let reason = if ttl { Reason::Ttl } else { Reason::Latency };
                 return Verdict::Leave(at, self.exit_at_deadline(reason));
             }
-            tail.extended += 1;
-            if let Some(d) = t.timeout.filter(|_| watch.timeout_at == at) {
-                watch.timeout_at = at.saturating_add(d);
+            let due = (watch.timeout_at == at, watch.quiet_at == at);
+            let other = if due.0 { watch.quiet_at } else { watch.timeout_at };
+            let d = if due.0 { t.timeout } else { t.quiet }.unwrap_or(0);
+            // The first flush is not passed over.
+            let to = now.min(watch.flush_at);
+            let left = times - tail.extended;
+            let steps = if at == u64::MAX {
+                left
+            } else if other > now {
+                steps(at, d, to, left)
+            } else {
+                1
+            };
+            tail.extended += steps;
+            if let Some(d) = t.timeout.filter(|_| due.0) {
+                watch.timeout_at = at.saturating_add(d.saturating_mul(u64::from(steps)));
             }
-            if let Some(d) = t.quiet.filter(|_| watch.quiet_at == at) {
-                watch.quiet_at = at.saturating_add(d);
+            if let Some(d) = t.quiet.filter(|_| due.1) {
+                watch.quiet_at = at.saturating_add(d.saturating_mul(u64::from(steps)));
             }
         }
     }
@@ -155,12 +191,19 @@ impl<C: Column, KO: KeyOf<C>, A: Accumulate<C, Key = KO::Key>> Accumulator<C, KO
         }
         let rows = &self.table.rows;
         let key = |d: &Due| rows.get(d.slot as usize).and_then(|h| h.key.as_ref());
-        self.due[first..].sort_unstable_by(|a, b| {
-            let keys = || match (key(a), key(b)) {
-                (Some(a), Some(b)) => a.cmp_bytes(b),
-                _ => std::cmp::Ordering::Equal,
-            };
-            a.at.cmp(&b.at).then_with(keys)
+        let due = &mut self.due[first..];
+        let sorted = quietly(|| {
+            due.sort_unstable_by(|a, b| {
+                let keys = || match (key(a), key(b)) {
+                    (Some(a), Some(b)) => a.cmp_bytes(b),
+                    _ => std::cmp::Ordering::Equal,
+                };
+                a.at.cmp(&b.at).then_with(keys)
+            });
         });
+        if sorted.is_none() {
+            // Keys that cannot be compared leave in the order of their slots.
+            due.sort_unstable_by_key(|d| (d.at, d.slot));
+        }
     }
 }

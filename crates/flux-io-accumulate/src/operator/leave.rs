@@ -1,8 +1,9 @@
 //! A key leaves: its fragments get their class, its result goes out, and what the policy keeps of
 //! it stays.
 
-use super::{Accumulator, Dead, Left};
-use crate::need::clamp_score;
+use super::guard::{Blame, Charge, drop_quietly};
+use super::{Accumulator, Dead, Left, clamp};
+use crate::need::{UNKNOWN, clamp_score};
 use crate::policy::{After, Keep, OnLate};
 use crate::table::Tail;
 use crate::timers::ordered;
@@ -70,98 +71,157 @@ impl<C: Column, KO: KeyOf<C>, A: Accumulate<C, Key = KO::Key>> Accumulator<C, KO
         ob: &mut Vec<Left<KO, A, C>>,
     ) {
         let fragments = self.fragments(slot);
-        self.tally.held -= u64::from(fragments);
-        let headers = self.headers(slot, fragments, exit);
-        match exit {
-            Exit::Complete => self.tally.complete += u64::from(fragments),
-            Exit::Drop(_) => {
-                self.dropped += u64::from(fragments);
-                self.ledger.add(exit.class(), u64::from(fragments));
+        // User code first: what panics has changed nothing yet.
+        let headers = {
+            let charge = Charge::new(&self.blame, Blame::Key { what: "`check`", slot });
+            let headers = self.headers(slot, fragments, exit);
+            charge.done();
+            headers
+        };
+        let saved = match self.save_for_corrections(slot, exit) {
+            Ok(saved) => saved,
+            Err(e) => return self.cannot_save(slot, &e),
+        };
+        let Some(parting) = self.part(slot, exit) else { return };
+        if mutant!(DoubleEmission) && exit == Exit::Complete && self.traits.events() {
+            if let (Parting::Value(value), Some(key)) =
+                (parting, self.table.rows[slot as usize].key.clone())
+            {
+                self.emit((key, value), headers, exit, ob);
             }
-            _ => self.ledger.add(exit.class(), u64::from(fragments)),
-        }
-        if mutant!(DoubleEmission)
-            && exit == Exit::Complete
-            && self.traits.events()
-            && let Some(key) = self.table.rows[slot as usize].key.clone()
-        {
-            self.emit(slot, &key, headers, exit, ob);
-            self.tally.complete -= u64::from(fragments);
-            self.tally.held += u64::from(fragments);
             return;
         }
-        let saved = if self.traits.tombs { self.save_for_corrections(slot, exit) } else { None };
+        self.tally.held -= fragments;
+        match exit {
+            Exit::Complete => self.tally.complete += fragments,
+            Exit::Drop(_) => {
+                self.dropped += fragments;
+                self.ledger.add(exit.class(), fragments);
+            }
+            _ => self.ledger.add(exit.class(), fragments),
+        }
         let (mask, tag) = (self.mask(slot), self.table.rows[slot as usize].tag);
         let Some(key) = self.table.close(slot) else { return };
         let beside = self.table.take_beside(slot);
         if let Some((tail, _)) = &beside {
-            self.tally.heap -= tail.heap;
+            self.tally.heap -= u128::from(tail.heap);
             self.purse.release(tail.heap);
         }
-        self.emit(slot, &key, headers, exit, ob);
-        if let (true, Some((tail, watch))) = (self.traits.tombs, beside) {
-            let moment = moment.max(Timestamp(watch.newest));
-            self.entomb((key, tag, mask), tail, moment, (fragments, exit, saved));
+        match parting {
+            // No tombstone asks for the key.
+            Parting::Value(value) => {
+                self.emit((key, value), headers, exit, ob);
+                return self.give_back();
+            }
+            Parting::Both(copy, value) => self.emit((copy, value), headers, exit, ob),
+            Parting::State(bytes, state) => self.dead_key(bytes, state, &headers, fragments, exit),
+            Parting::Gone(state) => drop_quietly(state),
+        }
+        match beside {
+            Some((tail, watch)) if self.traits.tombs => {
+                let moment = moment.max(Timestamp(watch.newest));
+                self.entomb((key, tag, mask), tail, moment, (fragments, exit, saved));
+            }
+            _ => drop_quietly(key),
         }
         self.give_back();
     }
 
+    /// What user code makes of a key that leaves; `None` when its slot is free.
+    #[inline]
+    fn part(&mut self, slot: u32, exit: Exit) -> Option<Parting<KO::Key, A::State, A::Out>> {
+        let row = &mut self.table.rows[slot as usize];
+        let key = row.key.as_ref()?;
+        let blame = |what| Charge::new(&self.blame, Blame::Key { what, slot });
+        if self.traits.tombs {
+            let charge = blame("the key's `heap_bytes`");
+            _ = key.heap_bytes();
+            charge.done();
+        }
+        if exit.emits() {
+            let charge = blame("`finish`");
+            let value = self.plan.acc.finish(key, &mut row.state);
+            charge.done();
+            if !self.traits.tombs {
+                return Some(Parting::Value(value));
+            }
+            let charge = blame("the key's `clone`");
+            let copy = key.clone();
+            charge.done();
+            return Some(Parting::Both(copy, value));
+        }
+        let charge = blame("the key's `write_bytes`");
+        let bytes = key.to_key_bytes();
+        charge.done();
+        let charge = blame("`init`");
+        let state = std::mem::replace(&mut row.state, self.plan.acc.init());
+        charge.done();
+        Some(match exit {
+            Exit::Drop(_) => Parting::Gone(state),
+            _ => Parting::State(bytes, state),
+        })
+    }
+
+    #[inline]
     fn emit(
         &mut self,
-        slot: u32,
-        key: &KO::Key,
+        (key, value): (KO::Key, A::Out),
         headers: Headers,
         exit: Exit,
         ob: &mut Vec<Left<KO, A, C>>,
     ) {
-        let state = &mut self.table.rows[slot as usize].state;
-        if exit.emits() {
-            let value = self.plan.acc.finish(key, state);
-            let key = key.clone();
-            self.tally.emitted[usize::from(exit != Exit::Complete)] += 1;
-            ob.push(match exit {
-                Exit::Complete => Outcome::Complete { key, value, headers },
-                _ => Outcome::Partial { key, value, headers },
-            });
-            return;
-        }
-        let state = std::mem::replace(state, self.plan.acc.init());
-        match exit {
-            Exit::Dead(cause, _) => self.dead_key(key, state, &headers, cause),
-            Exit::Abort(_) => {
-                self.dead_key(key, state, &headers, DeadCause::Abort);
-                let what = format!(
-                    "key {:02x?} was not complete at its deadline and the policy aborts; {}",
-                    key.to_key_bytes(),
-                    lacks(&headers),
-                );
-                let (class, kind) = (ErrorClass::Catastrophic, ErrorKind::CompletenessDeadlock);
-                self.fault = Some(StageError::new(class, kind, what));
-            }
-            _ => {}
-        }
+        self.tally.emitted[usize::from(exit != Exit::Complete)] += 1;
+        ob.push(match exit {
+            Exit::Complete => Outcome::Complete { key, value, headers },
+            _ => Outcome::Partial { key, value, headers },
+        });
+    }
+
+    /// A result whose state cannot be kept for corrections costs its key, like a panic.
+    #[cold]
+    fn cannot_save(&mut self, slot: u32, e: &StageError) {
+        self.lose_key(slot, "`save`", &e.to_string());
     }
 
     #[cold]
-    fn dead_key(&mut self, key: &KO::Key, state: A::State, headers: &Headers, cause: DeadCause) {
+    fn dead_key(
+        &mut self,
+        key: Vec<u8>,
+        state: A::State,
+        headers: &Headers,
+        fragments: u64,
+        exit: Exit,
+    ) {
+        let (cause, abort) = match exit {
+            Exit::Dead(cause, _) => (cause, false),
+            _ => (DeadCause::Abort, true),
+        };
+        if abort {
+            let what = format!(
+                "key {key:02x?} was not complete at its deadline and the policy aborts; {}",
+                lacks(headers),
+            );
+            let (class, kind) = (ErrorClass::Catastrophic, ErrorKind::CompletenessDeadlock);
+            self.fault = Some(StageError::new(class, kind, what));
+        }
         let what =
             format!("left incomplete, reason {}; {}", headers.reason.as_str(), lacks(headers));
         let mut record = ErrorRecord::new(cause, what);
         record.stage = self.home.map_or_else(Default::default, |h| h.id);
-        record.key = Some(key.to_key_bytes());
-        record.items = u64::from(headers.fragments);
+        record.key = Some(key);
+        record.items = fragments;
         record.original = Original::value(state);
         self.dead.push(Dead { row: None, record });
     }
 
-    fn headers(&self, slot: u32, fragments: u32, exit: Exit) -> Headers {
+    fn headers(&self, slot: u32, fragments: u64, exit: Exit) -> Headers {
         let tail = self.table.tails.get(slot as usize);
         let (completeness, missing) = match exit {
             Exit::Complete => (1.0, None),
             _ => self.progress(slot),
         };
         let generation = tail.map_or(0, |t| t.generation);
-        let reason = exit.reason();
+        let (reason, fragments) = (exit.reason(), clamp(fragments));
         Headers { completeness, missing, spilled: false, reason, fragments, generation }
     }
 
@@ -181,52 +241,48 @@ impl<C: Column, KO: KeyOf<C>, A: Accumulate<C, Key = KO::Key>> Accumulator<C, KO
     }
 
     /// The state as it will be emitted, where corrections may follow.
-    fn save_for_corrections(&mut self, slot: u32, exit: Exit) -> Option<Box<[u8]>> {
-        if self.plan.policy.on_late != OnLate::Correct
+    fn save_for_corrections(&self, slot: u32, exit: Exit) -> Result<Option<Box<[u8]>>, StageError> {
+        if !self.traits.tombs
+            || self.plan.policy.on_late != OnLate::Correct
             || self.plan.policy.after == After::Reset
             || !exit.emits()
         {
-            return None;
+            return Ok(None);
         }
         let mut bytes = Vec::new();
-        match self.plan.acc.save(&self.table.rows[slot as usize].state, &mut bytes) {
-            Ok(()) => Some(bytes.into_boxed_slice()),
-            Err(e) => {
-                self.fault = Some(e);
-                None
-            }
-        }
+        let charge = Charge::new(&self.blame, Blame::Key { what: "`save`", slot });
+        let saved = self.plan.acc.save(&self.table.rows[slot as usize].state, &mut bytes);
+        charge.done();
+        saved.map(|()| Some(bytes.into_boxed_slice()))
     }
 
     /// Keeps a tombstone, unless its time is over at once.
-    fn entomb(
+    pub(super) fn entomb(
         &mut self,
         (key, tag, mask): (KO::Key, u32, u64),
         tail: Tail,
         moment: Timestamp,
-        (fragments, exit, saved): (u32, Exit, Option<Box<[u8]>>),
+        (fragments, exit, saved): (u64, Exit, Option<Box<[u8]>>),
     ) {
         let dies = match self.plan.policy.after {
             After::Tombstone(Keep::For(d)) => ordered(moment.plus(d)),
             _ => u64::MAX,
         };
         if dies <= ordered(self.watermark) {
-            return;
+            return drop_quietly(key);
         }
         let more = tail.more.filter(|_| self.plan.policy.after != After::Reset);
-        let rest = if more.is_some() || saved.is_some() {
-            Some(Box::new(Rest { bounds: tail.bounds, more, saved }))
-        } else {
-            None
-        };
+        let [bound, second] = tail.bounds;
+        let rest = (more.is_some() || saved.is_some() || second != UNKNOWN)
+            .then(|| Box::new(Rest { second, more, saved, ..Rest::default() }));
         let tomb = Tomb {
             key: Some(key),
             tag,
             life: 0,
             mask,
             generation: tail.generation,
-            fragments,
-            late: 0,
+            fragments: clamp(fragments),
+            bound,
             reason: exit.reason(),
             emitted: exit.emits(),
             dies,
@@ -243,7 +299,8 @@ impl<C: Column, KO: KeyOf<C>, A: Accumulate<C, Key = KO::Key>> Accumulator<C, KO
 
     /// Dead keys free their memory: deadlines of keys that have left, and the whole table when no
     /// key is open.
-    fn give_back(&mut self) {
+    pub(super) fn give_back(&mut self) {
+        self.settle_leases();
         if self.table.len() == 0 && self.table.shrink(&mut self.purse) {
             self.forget_deadlines();
             return;
@@ -256,6 +313,18 @@ impl<C: Column, KO: KeyOf<C>, A: Accumulate<C, Key = KO::Key>> Accumulator<C, KO
         self.events.sweep(keys, alive);
         self.clocks.sweep(keys, alive);
     }
+}
+
+/// What user code made of a key that leaves.
+enum Parting<K, S, O> {
+    /// Its value.
+    Value(O),
+    /// The same, with a copy of the key, since the key itself goes under a tombstone.
+    Both(K, O),
+    /// Its state, and the key's bytes.
+    State(Vec<u8>, S),
+    /// Its state, which nobody asks for.
+    Gone(S),
 }
 
 /// What a key lacked, for people.

@@ -11,19 +11,18 @@ impl<C: Column, KO: KeyOf<C>, A: Accumulate<C, Key = KO::Key>> Accumulator<C, KO
     /// Makes room for one more key, or says why there is none.
     pub(super) fn admit(&mut self, ob: &mut Vec<Left<KO, A, C>>) -> Result<(), &'static str> {
         let now = self.now;
-        if self.gate.as_mut().is_some_and(|g| !g.pass(now)) {
+        if self.leases.gate.as_mut().is_some_and(|g| !g.pass(now)) {
             return Err("the key is new and the gate for new keys is closed");
         }
         let room = self.clear_room(ob);
-        if let (Err(_), Some(gate)) = (&room, &mut self.gate) {
+        if let (Err(_), Some(gate)) = (&room, &mut self.leases.gate) {
             gate.put_back();
         }
         room
     }
 
     fn clear_room(&mut self, ob: &mut Vec<Left<KO, A, C>>) -> Result<(), &'static str> {
-        let max = self.plan.policy.max_keys.unwrap_or(u64::MAX);
-        while self.table.len() as u64 >= max {
+        while !self.leases.keys.covers(self.table.len() as u64 + 1) {
             if !self.evict(NONE, ob) {
                 return Err("the key is new and `max_keys` keys are open");
             }
@@ -47,7 +46,10 @@ impl<C: Column, KO: KeyOf<C>, A: Accumulate<C, Key = KO::Key>> Accumulator<C, KO
         if none(victim) {
             return false;
         }
-        self.leave(victim, evicted(to), ob);
+        self.leave_guarded(victim, evicted(to), ob);
+        if self.fault.is_some() {
+            return false;
+        }
         if mutant!(TimerLostOnEviction) {
             self.forget_deadlines();
         }
@@ -57,18 +59,17 @@ impl<C: Column, KO: KeyOf<C>, A: Accumulate<C, Key = KO::Key>> Accumulator<C, KO
     /// Whether more is held than a limit over all keys or the budget allows, or, where new keys
     /// are refused, as much as the limit allows.
     fn over(&mut self) -> bool {
-        let p = &self.plan.policy;
-        let refuse = u64::from(p.on_limit == OnLimit::Refuse);
-        let held = self.tally.held + refuse;
-        let bytes = self.bytes_of_keys() + refuse * self.table.slot_bytes();
-        p.max_items.is_some_and(|max| held > max)
-            || p.max_bytes.is_some_and(|max| bytes > max)
+        let refuse = u64::from(self.plan.policy.on_limit == OnLimit::Refuse);
+        let bytes = self.bytes_of_keys().saturating_add(refuse * self.table.slot_bytes());
+        !self.leases.items.covers(self.tally.held + refuse)
+            || !self.leases.bytes.covers(bytes)
             || !self.purse.covered()
     }
 
     /// Bytes of open keys: their slots and the heap behind them.
-    fn bytes_of_keys(&self) -> u64 {
-        self.table.len() as u64 * self.table.slot_bytes() + self.tally.heap
+    pub(super) fn bytes_of_keys(&self) -> u64 {
+        let slots = u128::from(self.table.len() as u64) * u128::from(self.table.slot_bytes());
+        u64::try_from(slots + self.tally.heap).unwrap_or(u64::MAX)
     }
 
     /// After a row that left its key open: a key that reached its own limits leaves; over a limit
@@ -77,8 +78,8 @@ impl<C: Column, KO: KeyOf<C>, A: Accumulate<C, Key = KO::Key>> Accumulator<C, KO
         let p = &self.plan.policy;
         if self.traits.key_limits {
             let tail = &self.table.tails[slot as usize];
-            let bytes = tail.heap + size_of::<A::State>() as u64;
-            if p.max_key_items.is_some_and(|max| u64::from(tail.fragments) >= max)
+            let bytes = tail.heap.saturating_add(size_of::<A::State>() as u64);
+            if p.max_key_items.is_some_and(|max| tail.fragments >= max)
                 || p.max_key_bytes.is_some_and(|max| bytes >= max)
             {
                 self.leave(slot, Exit::Partial(Reason::Capacity), ob);
@@ -106,10 +107,18 @@ impl<C: Column, KO: KeyOf<C>, A: Accumulate<C, Key = KO::Key>> Accumulator<C, KO
 
     fn exceeded(&mut self) -> bool {
         let bytes = self.bytes_of_keys();
-        let p = &self.plan.policy;
-        p.max_items.is_some_and(|max| self.tally.held > max)
-            || p.max_bytes.is_some_and(|max| bytes > max)
+        !self.leases.items.covers(self.tally.held)
+            || !self.leases.bytes.covers(bytes)
             || !self.purse.covered()
+    }
+
+    /// Gives back what keys that left have freed.
+    pub(super) fn settle_leases(&mut self) {
+        self.leases.keys.settle(self.table.len() as u64);
+        self.leases.items.settle(self.tally.held);
+        if self.plan.policy.max_bytes.is_some() {
+            self.leases.bytes.settle(self.bytes_of_keys());
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! One row: find its key, judge it, merge it, see whether the key leaves.
 
+use super::guard::{Blame, Charge, drop_quietly, quietly, same};
 use super::traits::{ALL, COUNT, MASK};
 use super::{Accumulator, Dead, Left, none};
 use crate::index::NONE;
@@ -8,7 +9,7 @@ use crate::table::Tail;
 use flux_io_core::mutant;
 use flux_io_core::{
     Accumulate, At, Batch, Class, Column, Completeness, DeadCause, ErrorRecord, Key, KeyOf, Meta,
-    Reason, RowError, UNKEYED, Var, hash_of,
+    Reason, RowError, UNKEYED, Var,
 };
 
 /// What makes the fragment itself, beside its key.
@@ -16,6 +17,7 @@ use flux_io_core::{
 pub(super) struct Fragment {
     /// Its row in the batch.
     pub(super) row: usize,
+    pub(super) var: Var,
     /// The bit of its variable.
     pub(super) bit: u64,
     /// Its identity, where that is not its variable.
@@ -45,21 +47,24 @@ impl<C: Column, KO: KeyOf<C>, A: Accumulate<C, Key = KO::Key>> Accumulator<C, KO
     ) -> bool {
         let Batch { col, meta } = input;
         let row = col.row(i);
-        let key = &self.plan.key;
+        let (key, blame) = (&self.plan.key, &self.blame);
         let mut slot = hint.1;
-        if !self.table.holds(slot, |k| key.is(row, k)) {
-            slot = self.table.find(hint.0, |k| key.is(row, k));
+        if !self.table.holds(slot, |k| same(blame, key, row, slot, k)) {
+            slot = self.table.find(hint.0, |s, k| same(blame, key, row, s, k));
         }
-        let bit = match self.plan.acc.var(row).and_then(|v| self.bit_of::<KEPT>(v)) {
-            Ok(bit) => bit,
+        let charge = Charge::new(blame, Blame::Row { what: "`var`", opened: None });
+        let var = self.plan.acc.var(row);
+        charge.done();
+        let (var, bit) = match var.and_then(|v| Ok((v, self.bit_of::<KEPT>(v)?))) {
+            Ok(one) => one,
             Err(e) => {
                 self.dead_row(col, meta, i, e);
                 return false;
             }
         };
-        let at = At { time: meta.time.at(i), watermark: self.watermark, now: self.now };
+        let at = self.at(meta, i);
         let id = if KEPT == ALL { self.identity(row, meta, i) } else { (0, 0) };
-        let fragment = Fragment { row: i, bit, id, at };
+        let fragment = Fragment { row: i, var, bit, id, at };
         let mut opened = false;
         if none(slot) {
             match self.place(col, meta, hint.0, &fragment, ob) {
@@ -72,18 +77,37 @@ impl<C: Column, KO: KeyOf<C>, A: Accumulate<C, Key = KO::Key>> Accumulator<C, KO
             self.duplicate(col, meta, i);
             return false;
         }
-        let bound = if KEPT == ALL { self.plan.acc.bound(col.row(i)) } else { None };
-        if let Err(e) = self.check_bound(bound).and_then(|()| {
-            let state = &mut self.table.rows[slot as usize].state;
-            self.plan.acc.update(state, col.row_mut(i), at)
-        }) {
-            self.give_up(slot, opened);
+        let bound = if KEPT == ALL { self.bound(col.row(i), opened.then_some(slot)) } else { None };
+        let checked = self.check_bound(bound);
+        if KEPT == ALL
+            && self.traits.bounded
+            && checked.is_ok()
+            && let Some(e) = self.contradiction(slot, &fragment, bound)
+        {
+            self.refuse(slot, opened, &fragment);
             self.dead_row(col, meta, i, e);
             return true;
         }
-        self.reopening = None;
+        if let Err(e) = checked.and_then(|()| {
+            let charge = Charge::new(&self.blame, Blame::Merge { slot, fragment });
+            let state = &mut self.table.rows[slot as usize].state;
+            let merged = self.plan.acc.update(state, col.row_mut(i), at);
+            charge.done();
+            merged
+        }) {
+            self.give_up(opened.then_some(slot));
+            self.dead_row(col, meta, i, e);
+            return true;
+        }
+        self.forget_reopening();
         self.note::<KEPT>(slot, &fragment, bound);
         self.judge::<KEPT>(slot, opened, at, ob)
+    }
+
+    /// When row `i` comes.
+    #[inline(always)]
+    pub(super) fn at(&self, meta: &Meta, i: usize) -> At {
+        At { time: meta.time.at(i), watermark: self.watermark, now: self.now }
     }
 
     #[inline(always)]
@@ -94,11 +118,17 @@ impl<C: Column, KO: KeyOf<C>, A: Accumulate<C, Key = KO::Key>> Accumulator<C, KO
         self.plan.need.bit(var, self.plan.policy.max_index)
     }
 
-    fn identity(&self, row: C::Ref<'_>, meta: &Meta, i: usize) -> (u64, u64) {
+    pub(super) fn identity(&self, row: C::Ref<'_>, meta: &Meta, i: usize) -> (u64, u64) {
         match self.traits.identity {
             Identity::Variable | Identity::Each => (0, 0),
             Identity::SourceSeq => (u64::from(meta.source.0), meta.seq.at(i)),
-            Identity::Id => (0, self.plan.acc.identity(row)),
+            Identity::Id => {
+                let blame = Blame::Row { what: "`identity`", opened: None };
+                let charge = Charge::new(&self.blame, blame);
+                let id = self.plan.acc.identity(row);
+                charge.done();
+                (0, id)
+            }
         }
     }
 
@@ -112,19 +142,6 @@ impl<C: Column, KO: KeyOf<C>, A: Accumulate<C, Key = KO::Key>> Accumulator<C, KO
             _ => {}
         }
         holds_fragment(self.traits.identity, &self.table.tails[slot as usize], mask, f)
-    }
-
-    pub(super) fn check_bound(&self, bound: Option<(u16, u32)>) -> Result<(), RowError> {
-        let Some((which, n)) = bound else { return Ok(()) };
-        if usize::from(which) >= self.plan.need.bounds() {
-            let what = format!("bound number {which} is not in the requirement");
-            return Err(RowError::wrong_type(what));
-        }
-        let max = self.plan.policy.max_index;
-        if n > max {
-            return Err(RowError::wrong_type(format!("the declared bound {n} is above {max}")));
-        }
-        Ok(())
     }
 
     /// Counts a merged fragment in.
@@ -143,13 +160,13 @@ impl<C: Column, KO: KeyOf<C>, A: Accumulate<C, Key = KO::Key>> Accumulator<C, KO
             }
             _ => {}
         }
-        let t = &self.traits;
         let tail = &mut self.table.tails[slot as usize];
-        add_fragment(t.identity, tail, &mut row.mask, f);
+        let new = add_fragment(self.traits.identity, tail, &mut row.mask, f);
         tail.fragments += 1;
-        if let Some((which, n)) = bound {
-            tail.declare(usize::from(which), self.plan.need.bounds(), n);
+        if self.traits.bounded {
+            self.note_bound(slot, f, new, bound);
         }
+        let t = &self.traits;
         if t.watches {
             let (_, watch) = self.table.timed(slot);
             let time = f.at.time.0;
@@ -169,16 +186,15 @@ impl<C: Column, KO: KeyOf<C>, A: Accumulate<C, Key = KO::Key>> Accumulator<C, KO
 
     /// Charges what the key has grown by.
     pub(super) fn weigh(&mut self, slot: u32) {
+        let row = &self.table.rows[slot as usize];
+        let charge = Charge::new(&self.blame, Blame::Key { what: "`weigh`", slot });
+        let state = if self.plan.policy.weighed { self.plan.acc.weight(&row.state) } else { 0 };
+        let key = row.key.as_ref().map_or(0, Key::heap_bytes);
+        charge.done();
         let tail = &mut self.table.tails[slot as usize];
-        let state = if self.plan.policy.weighed {
-            self.plan.acc.weight(&self.table.rows[slot as usize].state)
-        } else {
-            0
-        };
-        let key = self.table.rows[slot as usize].key.as_ref().map_or(0, Key::heap_bytes);
-        let heap = (state + key + tail.heap_bytes()) as u64;
+        let heap = state.saturating_add(key).saturating_add(tail.heap_bytes()) as u64;
         let before = std::mem::replace(&mut tail.heap, heap);
-        self.tally.heap = self.tally.heap + heap - before;
+        self.tally.heap = self.tally.heap + u128::from(heap) - u128::from(before);
         if heap >= before {
             _ = self.purse.owe(heap - before);
         } else {
@@ -195,7 +211,10 @@ impl<C: Column, KO: KeyOf<C>, A: Accumulate<C, Key = KO::Key>> Accumulator<C, KO
         at: At,
         ob: &mut Vec<Left<KO, A, C>>,
     ) -> bool {
-        let complete = match self.plan.acc.check(&self.table.rows[slot as usize].state, at) {
+        let charge = Charge::new(&self.blame, Blame::Key { what: "`check`", slot });
+        let verdict = self.plan.acc.check(&self.table.rows[slot as usize].state, at);
+        charge.done();
+        let complete = match verdict {
             Some(Completeness::Complete) => true,
             Some(Completeness::Incomplete { .. }) => false,
             Some(Completeness::Expired) => {
@@ -229,18 +248,30 @@ impl<C: Column, KO: KeyOf<C>, A: Accumulate<C, Key = KO::Key>> Accumulator<C, KO
     }
 
     /// Takes back the opening of a key whose first fragment failed.
-    fn give_up(&mut self, slot: u32, opened: bool) {
-        if !opened {
-            return;
+    pub(super) fn give_up(&mut self, opened: Option<u32>) {
+        if let Some(slot) = opened {
+            drop_quietly(self.table.close(slot));
+            drop_quietly(self.table.take_beside(slot));
+            self.tally.opened -= 1;
         }
-        _ = self.table.close(slot);
-        _ = self.table.take_beside(slot);
-        self.tally.opened -= 1;
-        if let Some(gate) = &mut self.gate {
+        self.put_back(opened.is_some());
+    }
+
+    /// A key was not opened after all.
+    fn put_back(&mut self, admitted: bool) {
+        if admitted && let Some(gate) = &mut self.leases.gate {
             gate.put_back();
         }
         if let Some(tomb) = self.reopening.take() {
             self.tombs.insert(tomb, &mut self.purse);
+        }
+    }
+
+    /// The key whose tombstone was taken out is open again.
+    #[inline(always)]
+    pub(super) fn forget_reopening(&mut self) {
+        if self.reopening.is_some() {
+            drop_quietly(self.reopening.take());
         }
     }
 
@@ -254,16 +285,28 @@ impl<C: Column, KO: KeyOf<C>, A: Accumulate<C, Key = KO::Key>> Accumulator<C, KO
         f: &Fragment,
         ob: &mut Vec<Left<KO, A, C>>,
     ) -> Place {
-        if meta.hash[f.row] == UNKEYED {
+        let hash = meta.hash[f.row];
+        if hash == UNKEYED || (self.default_hash == Some(hash) && self.unkeyed(col.row(f.row))) {
             return self.place_unkeyed(col, meta, f, ob);
         }
         let tomb = if self.traits.tombs {
             let (key, row) = (&self.plan.key, col.row(f.row));
-            self.tombs.find(tag, |k| key.is(row, k))
+            let charge = Charge::new(&self.blame, Blame::Left);
+            let tomb = self.tombs.find(tag, |k| key.is(row, k));
+            charge.done();
+            tomb
         } else {
             NONE
         };
         self.place_key(col, meta, (tag, tomb), None, f, ob)
+    }
+
+    /// Whether a row has no key, and the hash of the default one for that.
+    fn unkeyed(&self, row: C::Ref<'_>) -> bool {
+        let charge = Charge::new(&self.blame, Blame::Row { what: "`key`", opened: None });
+        let none = self.plan.key.key(row).is_none();
+        charge.done();
+        none
     }
 
     #[cold]
@@ -274,21 +317,20 @@ impl<C: Column, KO: KeyOf<C>, A: Accumulate<C, Key = KO::Key>> Accumulator<C, KO
         f: &Fragment,
         ob: &mut Vec<Left<KO, A, C>>,
     ) -> Place {
-        let key = match &self.plan.policy.on_unkeyed {
-            OnUnkeyed::Default(bytes) => KO::Key::read_bytes(bytes),
-            OnUnkeyed::DeadLetter => None,
-        };
-        let Some(key) = key else {
+        let Some(key) = self.plan.default_key() else {
             let e = RowError::new(DeadCause::NoKey, "the row has no key");
             self.dead_row(col, meta, f.row, e);
             return Place::Done;
         };
-        let tag = self.table.tag(hash_of(&key, self.home.map_or(0, |h| h.hash_seed)));
-        let slot = self.table.find(tag, |k| *k == key);
+        let charge = Charge::new(&self.blame, Blame::Left);
+        let tag = self.tag_of(&key);
+        let slot = self.table.find(tag, |_, k| *k == key);
+        let tomb = if none(slot) { self.tombs.find(tag, |k| *k == key) } else { NONE };
+        charge.done();
         if !none(slot) {
+            drop_quietly(key);
             return Place::Open(slot);
         }
-        let tomb = self.tombs.find(tag, |k| *k == key);
         self.place_key(col, meta, (tag, tomb), Some(key), f, ob)
     }
 
@@ -323,7 +365,14 @@ impl<C: Column, KO: KeyOf<C>, A: Accumulate<C, Key = KO::Key>> Accumulator<C, KO
             }
             generation = self.tombs.get(tomb).generation + 1;
         }
-        let Some(key) = key.or_else(|| self.plan.key.key(col.row(f.row))) else {
+        let key = key.or_else(|| {
+            let blame = Blame::Row { what: "`key`", opened: None };
+            let charge = Charge::new(&self.blame, blame);
+            let key = self.plan.key.key(col.row(f.row));
+            charge.done();
+            key
+        });
+        let Some(key) = key else {
             let e = RowError::new(DeadCause::NoKey, "the row has a key hash but no key");
             self.dead_row(col, meta, f.row, e);
             return Place::Done;
@@ -332,14 +381,18 @@ impl<C: Column, KO: KeyOf<C>, A: Accumulate<C, Key = KO::Key>> Accumulator<C, KO
             self.reopening = self.tombs.take(tomb, &mut self.purse);
         }
         if let Err(what) = self.admit(ob) {
-            if let Some(tomb) = self.reopening.take() {
-                self.tombs.insert(tomb, &mut self.purse);
-            }
+            self.put_back(false);
+            drop_quietly(key);
             self.dead_row(col, meta, f.row, RowError::new(DeadCause::RefusedKey, what));
             return Place::Done;
         }
-        let acc = &self.plan.acc;
-        let slot = self.table.open(tag, key, || acc.init());
+        let (acc, blame) = (&self.plan.acc, &self.blame);
+        let slot = self.table.open(tag, key, || {
+            let charge = Charge::new(blame, Blame::Row { what: "`init`", opened: None });
+            let state = acc.init();
+            charge.done();
+            state
+        });
         self.tally.opened += 1;
         if self.traits.tails {
             self.start(slot, generation, f);
@@ -367,7 +420,7 @@ impl<C: Column, KO: KeyOf<C>, A: Accumulate<C, Key = KO::Key>> Accumulator<C, KO
     fn buried(&self, tomb: u32, f: &Fragment) -> bool {
         let tomb = self.tombs.get(tomb);
         match self.traits.identity {
-            Identity::Variable => tomb.bits().has(f.bit),
+            Identity::Variable => tomb.has_bit(f.bit),
             Identity::SourceSeq | Identity::Id => tomb.has_id(f.id),
             Identity::Each => false,
         }
@@ -388,13 +441,34 @@ impl<C: Column, KO: KeyOf<C>, A: Accumulate<C, Key = KO::Key>> Accumulator<C, KO
     #[cold]
     pub(super) fn dead_row(&mut self, col: &C, meta: &Meta, i: usize, e: RowError) {
         self.ledger.add(Class::DeadLetter(e.cause), 1);
+        self.letter(col, meta, i, e);
+    }
+
+    /// The letter of a row.
+    pub(super) fn letter(&mut self, col: &C, meta: &Meta, i: usize, e: RowError) {
+        let mut record = self.record(meta, i, e);
+        let key = || self.plan.key.key(col.row(i)).map(|k| k.to_key_bytes());
+        record.key =
+            quietly(key).map(|own| own.or_else(|| self.default_bytes())).unwrap_or_default();
+        self.dead.push(Dead { row: Some(i as u32), record });
+    }
+
+    /// The bytes of the key that rows without one count as of.
+    fn default_bytes(&self) -> Option<Vec<u8>> {
+        match &self.plan.policy.on_unkeyed {
+            OnUnkeyed::Default(bytes) => Some(bytes.clone()),
+            OnUnkeyed::DeadLetter => None,
+        }
+    }
+
+    /// What is known of a row that failed, its key aside.
+    pub(super) fn record(&self, meta: &Meta, i: usize, e: RowError) -> ErrorRecord {
         let mut record = ErrorRecord::new(e.cause, e.what);
         record.stage = self.home.map_or_else(Default::default, |h| h.id);
         record.source = meta.source;
         record.seq = meta.seq.at(i);
-        record.key = self.plan.key.key(col.row(i)).map(|k| k.to_key_bytes());
         record.context = meta.context_at(i).map(std::sync::Arc::clone);
-        self.dead.push(Dead { row: Some(i as u32), record });
+        record
     }
 }
 
@@ -402,7 +476,7 @@ impl<C: Column, KO: KeyOf<C>, A: Accumulate<C, Key = KO::Key>> Accumulator<C, KO
 #[inline]
 fn holds_fragment(identity: Identity, tail: &Tail, mask: u64, f: &Fragment) -> bool {
     match identity {
-        Identity::Variable => tail.bits(mask).has(f.bit),
+        Identity::Variable => tail.bits(mask).has(f.bit) || tail.refused(f.bit),
         Identity::SourceSeq | Identity::Id => {
             tail.more.as_ref().is_some_and(|m| m.ids.contains(&f.id))
         }
@@ -410,9 +484,15 @@ fn holds_fragment(identity: Identity, tail: &Tail, mask: u64, f: &Fragment) -> b
     }
 }
 
-/// Adds a fragment to a set: its bit, and its identity where that is something else.
+/// Adds a fragment to a set: its bit, and its identity where that is something else. Returns whether
+/// it is the first of its variable.
 #[inline]
-pub(super) fn add_fragment(identity: Identity, tail: &mut Tail, mask: &mut u64, f: &Fragment) {
+pub(super) fn add_fragment(
+    identity: Identity,
+    tail: &mut Tail,
+    mask: &mut u64,
+    f: &Fragment,
+) -> bool {
     let new = identity == Identity::Variable || !tail.bits(*mask).has(f.bit);
     tail.vars += u32::from(new);
     if f.bit < 64 {
@@ -423,4 +503,5 @@ pub(super) fn add_fragment(identity: Identity, tail: &mut Tail, mask: &mut u64, 
     if matches!(identity, Identity::SourceSeq | Identity::Id) {
         tail.more.get_or_insert_default().ids.insert(f.id);
     }
+    new
 }

@@ -17,14 +17,14 @@ use flux_io_core::{
     Accumulate, Class, Column, DeadCause, DropCause, ErrorClass, ErrorKind, Key, KeyOf, Reason,
     StageError, Timestamp,
 };
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// First bytes of a snapshot.
 const MAGIC: &[u8; 4] = b"FXAC";
 /// Version of the bytes behind them.
-const VERSION: u16 = 1;
+const VERSION: u16 = 2;
 
-const REASONS: [Reason; 9] = [
+const REASONS: [Reason; 10] = [
     Reason::Complete,
     Reason::Ttl,
     Reason::Latency,
@@ -34,6 +34,7 @@ const REASONS: [Reason; 9] = [
     Reason::Shutdown,
     Reason::End,
     Reason::Late,
+    Reason::Poison,
 ];
 const DEAD: [DeadCause; 13] = [
     DeadCause::Poison,
@@ -81,7 +82,7 @@ impl<C: Column, KO: KeyOf<C>, A: Accumulate<C, Key = KO::Key>> Accumulator<C, KO
         let t = &self.tally;
         let plain = [t.fragments, t.complete, t.duplicate, t.late, t.opened, self.tombs.evicted];
         plain.iter().chain(&t.emitted).for_each(|n| put(to, *n));
-        let level = self.gate.as_ref().map_or(0, |g| g.level(self.now));
+        let level = self.leases.gate.as_ref().map_or(0, |g| g.level(self.now));
         to.extend_from_slice(&level.to_le_bytes());
         put(to, self.ledger.classes().count() as u64);
         for (class, n) in self.ledger.classes() {
@@ -97,7 +98,8 @@ impl<C: Column, KO: KeyOf<C>, A: Accumulate<C, Key = KO::Key>> Accumulator<C, KO
         let none = Tail::default();
         let tail = self.table.tails.get(slot as usize).unwrap_or(&none);
         let (fragments, vars) = (self.fragments(slot), self.seen(slot).vars);
-        for n in [fragments, vars, tail.generation, tail.extended] {
+        put(to, fragments);
+        for n in [vars, tail.generation, tail.extended] {
             put(to, u64::from(n));
         }
         let watch = self.table.watch(slot);
@@ -117,7 +119,7 @@ impl<C: Column, KO: KeyOf<C>, A: Accumulate<C, Key = KO::Key>> Accumulator<C, KO
     pub(super) fn read_snapshot(&mut self, from: &[u8]) -> Result<(), StageError> {
         let mut r = Reader(from);
         if r.take(4)? != MAGIC || r.take(2)? != VERSION.to_le_bytes() {
-            return Err(bad("these bytes are no accumulator state of version 1"));
+            return Err(bad("these bytes are no accumulator state of version 2"));
         }
         let (require, identity) = (r.text()?, r.text()?);
         let own = self.plan.policy.require.to_string();
@@ -135,7 +137,13 @@ impl<C: Column, KO: KeyOf<C>, A: Accumulate<C, Key = KO::Key>> Accumulator<C, KO
         for _ in 0..r.number()? {
             let tomb = read_tomb::<KO::Key>(&mut r)?;
             let tag = tomb.key.as_ref().map_or(0, |k| self.tag_of(k));
+            self.tombs.lease.restore(self.tombs.len() as u64 + 1);
             self.tombs.insert(Tomb { tag, ..tomb }, &mut self.purse);
+        }
+        self.leases.keys.restore(self.table.len() as u64);
+        self.leases.items.restore(self.tally.held);
+        if self.plan.policy.max_bytes.is_some() {
+            self.leases.bytes.restore(self.bytes_of_keys());
         }
         if r.0.is_empty() { Ok(()) } else { Err(bad("bytes follow the accumulator's state")) }
     }
@@ -157,7 +165,7 @@ impl<C: Column, KO: KeyOf<C>, A: Accumulate<C, Key = KO::Key>> Accumulator<C, KO
         }
         self.tally = t;
         let level = u128::from(r.number()?) | u128::from(r.number()?) << 64;
-        if let Some(gate) = &mut self.gate {
+        if let Some(gate) = &mut self.leases.gate {
             gate.resume(level, self.now);
         }
         for _ in 0..r.number()? {
@@ -173,7 +181,8 @@ impl<C: Column, KO: KeyOf<C>, A: Accumulate<C, Key = KO::Key>> Accumulator<C, KO
         let key = KO::Key::read_bytes(key).ok_or_else(|| bad("a key cannot be read"))?;
         let mask = r.number()?;
         let (mut tail, mut watch) = (Tail::default(), Watch::default());
-        for n in [&mut tail.fragments, &mut tail.vars, &mut tail.generation, &mut tail.extended] {
+        tail.fragments = r.number()?;
+        for n in [&mut tail.vars, &mut tail.generation, &mut tail.extended] {
             *n = r.small()?;
         }
         for n in [&mut watch.newest, &mut tail.ttl_at, &mut watch.idle_at] {
@@ -196,8 +205,8 @@ impl<C: Column, KO: KeyOf<C>, A: Accumulate<C, Key = KO::Key>> Accumulator<C, KO
         let slot = self.table.open(tag, key, || acc.init());
         self.table.rows[slot as usize].state = state;
         let count = self.traits.kept == COUNT;
-        self.table.rows[slot as usize].mask = if count { u64::from(tail.fragments) } else { mask };
-        self.tally.held += u64::from(tail.fragments);
+        self.table.rows[slot as usize].mask = if count { tail.fragments } else { mask };
+        self.tally.held += tail.fragments;
         if self.traits.tails {
             let (t, w) = self.table.timed(slot);
             (*t, *w) = (tail, watch);
@@ -253,6 +262,13 @@ fn write_sets(bounds: [u32; 2], more: Option<&More>, to: &mut Vec<u8>) {
         put(to, *a);
         put(to, *b);
     }
+    put(to, more.refused.len() as u64);
+    more.refused.iter().for_each(|bit| put(to, *bit));
+    put(to, more.repeats.len() as u64);
+    for (bit, n) in &more.repeats {
+        put(to, *bit);
+        put(to, *n);
+    }
 }
 
 type Sets = ([u32; 2], Option<Box<More>>);
@@ -265,25 +281,31 @@ fn read_sets(r: &mut Reader<'_>) -> Result<Sets, StageError> {
     for _ in 0..r.number()? {
         ids.insert((r.number()?, r.number()?));
     }
-    if words.is_empty() && more_bounds.is_empty() && ids.is_empty() {
+    let refused = (0..r.number()?).map(|_| r.number()).collect::<Result<BTreeSet<_>, _>>()?;
+    let mut repeats = BTreeMap::new();
+    for _ in 0..r.number()? {
+        repeats.insert(r.number()?, r.number()?);
+    }
+    let sets = words.is_empty() && ids.is_empty() && refused.is_empty() && repeats.is_empty();
+    if sets && more_bounds.is_empty() {
         return Ok((bounds, None));
     }
-    let more = More { words: Words::from_vec(words), ids, bounds: more_bounds };
-    Ok((bounds, Some(Box::new(more))))
+    let words = Words::from_vec(words);
+    Ok((bounds, Some(Box::new(More { words, ids, bounds: more_bounds, refused, repeats }))))
 }
 
 fn write_tomb<K: Key>(t: &Tomb<K>, to: &mut Vec<u8>) {
     put_bytes(to, &t.key.as_ref().map(Key::to_key_bytes).unwrap_or_default());
     put(to, t.mask);
-    for n in [t.generation, t.fragments, t.late] {
+    let none = Rest::default();
+    let rest = t.rest.as_deref().unwrap_or(&none);
+    for n in [t.generation, t.fragments, rest.late, rest.beyond] {
         put(to, u64::from(n));
     }
     put_bytes(to, t.reason.as_str().as_bytes());
     put(to, u64::from(t.emitted));
     put(to, t.dies);
-    let none = Rest::default();
-    let rest = t.rest.as_deref().unwrap_or(&none);
-    write_sets(rest.bounds, rest.more.as_deref(), to);
+    write_sets([t.bound, rest.second], rest.more.as_deref(), to);
     put(to, u64::from(rest.saved.is_some()));
     put_bytes(to, rest.saved.as_deref().unwrap_or_default());
 }
@@ -291,18 +313,20 @@ fn write_tomb<K: Key>(t: &Tomb<K>, to: &mut Vec<u8>) {
 fn read_tomb<K: Key>(r: &mut Reader<'_>) -> Result<Tomb<K>, StageError> {
     let key = K::read_bytes(r.bytes()?).ok_or_else(|| bad("a key cannot be read"))?;
     let mask = r.number()?;
-    let (generation, fragments, late) = (r.small()?, r.small()?, r.small()?);
+    let (generation, fragments) = (r.small()?, r.small()?);
+    let (late, beyond) = (r.small()?, r.small()?);
     let reason = r.text()?;
     let reason = REASONS.into_iter().find(|x| x.as_str() == reason);
     let reason = reason.ok_or_else(|| bad("a tombstone has an unknown reason"))?;
     let (emitted, dies) = (r.number()? != 0, r.number()?);
-    let (bounds, more) = read_sets(r)?;
+    let ([bound, second], more) = read_sets(r)?;
     let (some, saved) = (r.number()? != 0, r.bytes()?);
     let saved: Option<Box<[u8]>> = some.then(|| Box::from(saved));
-    let rest = (saved.is_some() || more.is_some()).then(|| Box::new(Rest { bounds, more, saved }));
+    let any = saved.is_some() || more.is_some() || late > 0 || beyond > 0 || second != UNKNOWN;
+    let rest = any.then(|| Box::new(Rest { late, beyond, second, more, saved }));
     let (tag, life) = (0, 0);
     let key = Some(key);
-    Ok(Tomb { key, mask, dies, rest, tag, life, generation, fragments, late, reason, emitted })
+    Ok(Tomb { key, mask, dies, rest, tag, life, generation, fragments, bound, reason, emitted })
 }
 
 /// The class that prints as `text`.

@@ -26,6 +26,8 @@ pub(super) struct Traits {
     /// Whether a limit over all keys is looked at after each row.
     pub(super) limits: bool,
     pub(super) key_limits: bool,
+    /// Whether fragments declare bounds.
+    pub(super) bounded: bool,
     pub(super) tombs: bool,
     pub(super) tails: bool,
     pub(super) watches: bool,
@@ -71,6 +73,7 @@ impl Traits {
             lru,
             limits,
             key_limits,
+            bounded: need.bounds() > 0,
             tombs,
             tails: kept == ALL || times || tombs,
             watches: p.inactive_after.is_some()

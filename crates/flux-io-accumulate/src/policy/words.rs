@@ -84,19 +84,20 @@ macro_rules! policy_words {
             self.$($path.)?on_end = on;
             self
         }
-        /// At most `n` open keys.
+        /// At most `n` open keys in the whole run. Instances lease their share: with several, the limit
+        /// may be met up to 1/64 of it (or one key) an instance early, never passed.
         #[must_use]
         pub fn max_keys(mut self, n: u64) -> Self {
             self.$($path.)?max_keys = Some(n);
             self
         }
-        /// At most `n` bytes of open keys.
+        /// At most `n` bytes of open keys in the whole run, leased like `max_keys`.
         #[must_use]
         pub fn max_bytes(mut self, n: u64) -> Self {
             self.$($path.)?max_bytes = Some(n);
             self
         }
-        /// At most `n` fragments held.
+        /// At most `n` fragments held in the whole run, leased like `max_keys`.
         #[must_use]
         pub fn max_items(mut self, n: u64) -> Self {
             self.$($path.)?max_items = Some(n);
@@ -127,7 +128,8 @@ macro_rules! policy_words {
             self.$($path.)?on_limit = on;
             self
         }
-        /// At most `n` tombstones; over it the oldest goes, counted.
+        /// At most `n` tombstones in the whole run, leased like `max_keys`; over it an instance's oldest
+        /// goes, counted.
         #[must_use]
         pub fn max_tombstones(mut self, n: u64) -> Self {
             self.$($path.)?max_tombstones = n;

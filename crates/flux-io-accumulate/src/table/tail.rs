@@ -2,13 +2,13 @@
 
 use crate::need::UNKNOWN;
 use crate::set::{Bits, Words};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What only some policies read: one cache line.
 #[derive(Debug)]
 #[repr(align(64))]
 pub(crate) struct Tail {
-    pub(crate) fragments: u32,
+    pub(crate) fragments: u64,
     /// Distinct variables.
     pub(crate) vars: u32,
     pub(crate) generation: u32,
@@ -59,6 +59,19 @@ pub(crate) struct More {
     pub(crate) ids: BTreeSet<(u64, u64)>,
     /// All bounds, when there are more than two.
     pub(crate) bounds: Vec<u32>,
+    /// Variables of fragments that were met but are no members: copies of those are duplicates.
+    pub(crate) refused: BTreeSet<u64>,
+    /// Further fragments of one numbered variable, where variables do not tell fragments apart.
+    pub(crate) repeats: BTreeMap<u64, u64>,
+}
+
+impl More {
+    /// Heap bytes, its own box included.
+    pub(crate) fn heap_bytes(&self) -> usize {
+        // A node of a `BTreeSet` holds 5 to 11 entries; 4/3 is the mean slack of a random fill.
+        let entries = self.ids.len() * 16 + self.refused.len() * 8 + self.repeats.len() * 16;
+        size_of::<Self>() + self.words.bytes() + self.bounds.len() * 4 + entries * 4 / 3
+    }
 }
 
 impl Default for Tail {
@@ -93,9 +106,9 @@ impl Tail {
         self.more.as_ref().map_or(&[], |m| &m.bounds)
     }
 
-    /// Notes a bound; the first declaration counts.
+    /// Notes a bound; the first declaration counts. Returns whether this is the first.
     #[inline]
-    pub(crate) fn declare(&mut self, which: usize, of: usize, value: u32) {
+    pub(crate) fn declare(&mut self, which: usize, of: usize, value: u32) -> bool {
         let place = if of <= self.bounds.len() {
             self.bounds.get_mut(which)
         } else {
@@ -103,17 +116,24 @@ impl Tail {
             more.bounds.resize(of, UNKNOWN);
             more.bounds.get_mut(which)
         };
-        if let Some(b) = place.filter(|b| **b == UNKNOWN) {
-            *b = value;
+        match place.filter(|b| **b == UNKNOWN) {
+            Some(b) => {
+                *b = value;
+                true
+            }
+            None => false,
         }
+    }
+
+    /// Whether a fragment of this variable was met but is no member.
+    #[inline]
+    pub(crate) fn refused(&self, bit: u64) -> bool {
+        self.more.as_ref().is_some_and(|m| m.refused.contains(&bit))
     }
 
     /// Heap bytes of the tail itself.
     #[inline]
     pub(crate) fn heap_bytes(&self) -> usize {
-        // A node of a `BTreeSet` holds 5 to 11 entries; 4/3 is the mean slack of a random fill.
-        let ids = |m: &More| m.ids.len() * 16 * 4 / 3;
-        let more = |m: &More| size_of::<More>() + m.words.bytes() + m.bounds.len() * 4 + ids(m);
-        self.more.as_deref().map_or(0, more)
+        self.more.as_deref().map_or(0, More::heap_bytes)
     }
 }

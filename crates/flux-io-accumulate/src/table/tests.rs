@@ -21,7 +21,7 @@ fn table(keys: u32) -> Table<u32, ()> {
 fn slots_are_recycled() {
     let mut t = table(100);
     for k in 0..50 {
-        let slot = t.find(t.tag(u64::from(k)), |x| *x == k);
+        let slot = t.find(t.tag(u64::from(k)), |_, x| *x == k);
         assert_eq!(t.close(slot), Some(k));
         assert!(t.take_beside(slot).is_some());
     }
@@ -32,7 +32,7 @@ fn slots_are_recycled() {
         t.touch(slot);
     }
     assert_eq!((t.rows.len(), t.len(), t.slots().count()), (made, 100, 100));
-    assert_eq!(t.find(t.tag(3), |k| *k == 3), NONE);
+    assert_eq!(t.find(t.tag(3), |_, k| *k == 3), NONE);
 }
 
 #[test]

@@ -1,8 +1,8 @@
 //! Random policies and random events, from plain numbers so that proptest shrinks them towards the
 //! simple: all zeros is the default policy and one key.
 
-use crate::model::{Event, Model, Row, Shape};
-use crate::subject::{How, KEYS, Told, require, run};
+use crate::model::{Bomb, Event, Model, Row, Shape};
+use crate::subject::{Case, How, KEYS, Told, require, run};
 use flux_io_accumulate::{
     After, EvictTo, Identity, Keep, NewKeys, OnDuplicate, OnEnd, OnExpire, OnLate, OnLimit,
     OnUnkeyed, Policy, Then,
@@ -13,21 +13,16 @@ use proptest::test_runner::{Config, RngSeed, TestCaseError, TestRunner};
 use std::time::Duration;
 
 /// Numbers a policy is made of.
-const KNOBS: usize = 20;
-
-#[derive(Clone, Debug)]
-pub(crate) struct Case {
-    pub(crate) policy: Policy,
-    pub(crate) shape: Shape,
-    pub(crate) events: Vec<Event>,
-}
+const KNOBS: usize = 22;
 
 pub(crate) fn case() -> impl Strategy<Value = Case> {
     let knobs = prop::collection::vec(any::<u8>(), KNOBS);
     let events = prop::collection::vec(any::<(u8, u8, u8, u8)>(), 0..60);
     (knobs, events).prop_map(|(k, e)| {
         let shape = shape(k[0]);
-        Case { policy: policy(&k, shape), shape, events: events_of(shape, &e) }
+        let (take_back, bombs) = (k[20] % 2 == 0, often(k[21], 2));
+        let events = events_of(shape, bombs, &e);
+        Case { policy: policy(&k, shape), shape, take_back, events }
     })
 }
 
@@ -111,7 +106,7 @@ pub(crate) fn policy(k: &[u8], shape: Shape) -> Policy {
     p
 }
 
-fn events_of(shape: Shape, draws: &[(u8, u8, u8, u8)]) -> Vec<Event> {
+fn events_of(shape: Shape, bombs: bool, draws: &[(u8, u8, u8, u8)]) -> Vec<Event> {
     let (mut ts, mut now, mut mark) = (0_i64, 0_u64, 0_i64);
     let mut events: Vec<Event> = draws
         .iter()
@@ -127,7 +122,8 @@ fn events_of(shape: Shape, draws: &[(u8, u8, u8, u8)]) -> Vec<Event> {
             _ => {
                 ts += i64::from(c % 4);
                 let late = i64::from(b / 16) - 8;
-                Event::Row(row(shape, what, a, b, ts + late))
+                let row = row(shape, what, a, b, ts + late);
+                Event::Row(if bombs { Row { bomb: bomb(c), ..row } } else { row })
             }
         })
         .collect();
@@ -137,6 +133,19 @@ fn events_of(shape: Shape, draws: &[(u8, u8, u8, u8)]) -> Vec<Event> {
     events.dedup_by(|e, later| matches!((e, later), (Event::Mark(_), Event::Mark(_))));
     events.reverse();
     events
+}
+
+/// A bomb in about one of six rows.
+const fn bomb(c: u8) -> Bomb {
+    match c / 4 % 40 {
+        34 => Bomb::Var,
+        35 => Bomb::Bound,
+        36 => Bomb::Merge,
+        37 => Bomb::Check,
+        38 => Bomb::Weigh,
+        39 => Bomb::Finish,
+        _ => Bomb::None,
+    }
 }
 
 fn row(shape: Shape, what: u8, a: u8, b: u8, ts: i64) -> Row {
@@ -157,16 +166,18 @@ fn row(shape: Shape, what: u8, a: u8, b: u8, ts: i64) -> Row {
         key: (what % 16 != 15).then(|| u64::from(a) % KEYS),
         var,
         ts,
-        bound: header.then(|| if often(a, 30) { 12 } else { u32::from(a / 8 % 4) }),
+        bound: (header || (shape == Shape::Order && often(what, 11)))
+            .then(|| if often(a, 30) { 12 } else { u32::from(a / 8 % 4) }),
         id: u64::from(a / 8 % 4),
         val: u32::from(what / 4),
         bad: often(what, 23),
+        bomb: Bomb::None,
     }
 }
 
 /// What the model gives.
 pub(crate) fn expected(case: &Case) -> Told {
-    let mut model = Model::new(case.policy.clone(), case.shape);
+    let mut model = Model::new(case.policy.clone(), case.shape, case.take_back);
     case.events.iter().for_each(|e| model.step(*e));
     Told {
         classes: model.classes(),
@@ -184,7 +195,7 @@ pub(crate) fn agrees(case: &Case) -> Result<(), TestCaseError> {
     let want = expected(case);
     let how = |split, restart, out_rows| How { split, restart, out_rows };
     for how in [how(1, false, 9), how(7, false, 1), how(1024, false, 2), how(3, true, 1024)] {
-        let got = run(&case.policy, case.shape, &case.events, how);
+        let got = run(case, how);
         prop_assert_eq!(&got, &want, "{:?}", how);
     }
     Ok(())

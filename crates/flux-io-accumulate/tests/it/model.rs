@@ -22,6 +22,43 @@ pub(crate) struct Row {
     pub(crate) val: u32,
     /// It cannot be merged.
     pub(crate) bad: bool,
+    /// Where user code panics on it.
+    pub(crate) bomb: Bomb,
+}
+
+/// Where user code panics on a row, or on a state that holds it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Bomb {
+    #[default]
+    None,
+    Var,
+    Bound,
+    Merge,
+    /// Right after it was merged.
+    Check,
+    /// Right after it was merged, where states are weighed.
+    Weigh,
+    /// When a result is made of it.
+    Finish,
+}
+
+/// What a row carries into the state, and back out of it: its bomb is the highest bits.
+pub(crate) const fn armed(val: u32, bomb: Bomb) -> u32 {
+    val | (bomb as u32) << 16
+}
+
+const fn has(val: u32, bomb: Bomb) -> bool {
+    val >> 16 == bomb as u32
+}
+
+/// Whether the last fragment merged carries this bomb.
+pub(crate) fn last_has(values: &[(Var, u32)], bomb: Bomb) -> bool {
+    values.last().is_some_and(|v| has(v.1, bomb))
+}
+
+/// Whether any fragment carries this bomb.
+pub(crate) fn any_has(values: &[(Var, u32)], bomb: Bomb) -> bool {
+    values.iter().any(|v| has(v.1, bomb))
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -138,14 +175,43 @@ struct Held {
     generation: u32,
     vars: Vars,
     ids: BTreeSet<(u64, u64)>,
+    /// Its members.
     values: Vec<(Var, u32)>,
+    /// What the state holds: the members, and what could not be taken back.
+    state: Vec<(Var, u32)>,
     bound: Option<u32>,
     newest: i64,
 }
 
 impl Held {
     fn bytes(&self) -> u64 {
-        self.values.iter().map(|v| u64::from(v.1)).sum::<u64>() + size_of::<Vec<u8>>() as u64
+        self.values.iter().map(|v| u64::from(v.1 & 0xffff)).sum::<u64>()
+            + size_of::<Vec<u8>>() as u64
+    }
+
+    /// Merges a fragment.
+    fn push(&mut self, row: &Row) {
+        self.vars.insert(row.var);
+        self.values.push((row.var, armed(row.val, row.bomb)));
+        self.state.push((row.var, armed(row.val, row.bomb)));
+    }
+
+    /// Declares a bound; the numbers of each group that it rules out are members no longer. Gives how
+    /// many those are, group by group.
+    fn declare(&mut self, bound: Option<u32>, take_back: bool) -> [usize; 2] {
+        if self.bound.is_some() || bound.is_none() {
+            return [0, 0];
+        }
+        self.bound = bound;
+        let beyond = |g: u16, v: &Var| v.group == g && bound.is_some_and(|n| v.index > n);
+        [1, 2].map(|g| {
+            let before = self.values.len();
+            self.values.retain(|(v, _)| !beyond(g, v));
+            if take_back {
+                self.state.retain(|(v, _)| !beyond(g, v));
+            }
+            before - self.values.len()
+        })
     }
 }
 
@@ -166,6 +232,8 @@ struct Tomb {
     held: Held,
     fragments: usize,
     late: usize,
+    /// Of all its fragments, those that a late bound has ruled out.
+    beyond: usize,
     reason: &'static str,
     emitted: bool,
     dies: Option<i64>,
@@ -185,6 +253,8 @@ enum Exit {
 pub(crate) struct Model {
     policy: Policy,
     shape: Shape,
+    /// Whether the accumulator can take fragments back.
+    take_back: bool,
     identity: Identity,
     open: BTreeMap<u64, Open>,
     tombs: BTreeMap<u64, Tomb>,
@@ -203,13 +273,14 @@ pub(crate) struct Model {
 }
 
 impl Model {
-    pub(crate) fn new(policy: Policy, shape: Shape) -> Self {
+    pub(crate) fn new(policy: Policy, shape: Shape, take_back: bool) -> Self {
         let gate = policy.new_keys.map_or(0, |g| u128::from(g.burst) * 1_000_000_000);
         let by_place = shape == Shape::Three && policy.identity == Identity::Variable;
         Self {
             identity: if by_place { Identity::SourceSeq } else { policy.identity },
             policy,
             shape,
+            take_back,
             open: BTreeMap::new(),
             tombs: BTreeMap::new(),
             watermark: None,
@@ -295,8 +366,33 @@ impl Model {
     }
 
     fn dead_row(&mut self, key: Option<u64>, cause: &str) {
-        self.class(&format!("dead_letter.{cause}"), 1);
-        self.dead.push(format!("{key:?} {cause} x1"));
+        self.lost(key, cause, 1);
+    }
+
+    /// One letter for `n` fragments.
+    fn lost(&mut self, key: Option<u64>, cause: &str, n: usize) {
+        self.class(&format!("dead_letter.{cause}"), n);
+        self.dead.push(format!("{key:?} {cause} x{n}"));
+    }
+
+    /// Fragments of an open key that a bound has ruled out.
+    fn ruled_out(&mut self, key: u64, counts: [usize; 2]) {
+        for n in counts {
+            match (self.take_back, n) {
+                (_, 0) => {}
+                (true, n) => (0..n).for_each(|_| self.lost(Some(key), "conflict", 1)),
+                (false, n) => self.lost(Some(key), "conflict", n),
+            }
+        }
+    }
+
+    /// Whether a row is none of the key's members: it declares another bound, or its number is beyond
+    /// what the key or it itself declares.
+    fn contradicts(&self, row: &Row, known: Option<u32>) -> bool {
+        let other = known.is_some_and(|n| row.bound.is_some_and(|own| own != n));
+        let beyond = |n: u32| matches!(row.var.group, 1 | 2) && row.var.index > n;
+        self.shape == Shape::Order
+            && (other || known.is_some_and(beyond) || row.bound.is_some_and(beyond))
     }
 
     fn identity(&self, row: &Row) -> (u64, u64) {
@@ -311,16 +407,13 @@ impl Model {
 
     fn row(&mut self, row: Row) {
         self.rows += 1;
-        if !self.shape.knows(row.var, self.policy.max_index) {
-            return self.dead_row(row.key, "type");
+        if row.bomb == Bomb::Var {
+            return self.dead_row(self.key_of(&row), "panicked");
         }
-        let key = match (row.key, &self.policy.on_unkeyed) {
-            (Some(k), _) => k,
-            (None, OnUnkeyed::Default(bytes)) => {
-                u64::from_be_bytes(bytes.as_slice().try_into().unwrap())
-            }
-            (None, OnUnkeyed::DeadLetter) => return self.dead_row(None, "no_key"),
-        };
+        if !self.shape.knows(row.var, self.policy.max_index) {
+            return self.dead_row(self.key_of(&row), "type");
+        }
+        let Some(key) = self.key_of(&row) else { return self.dead_row(None, "no_key") };
         let id = self.identity(&row);
         let reset = self.policy.after == After::Reset;
         let tomb = self.tombs.get(&key);
@@ -332,7 +425,7 @@ impl Model {
         if copy {
             return match self.policy.on_duplicate {
                 OnDuplicate::Count => self.class("duplicate", 1),
-                OnDuplicate::DeadLetter => self.dead_row(row.key, "conflict"),
+                OnDuplicate::DeadLetter => self.dead_row(Some(key), "conflict"),
             };
         }
         let late = !self.open.contains_key(&key)
@@ -348,57 +441,106 @@ impl Model {
             before = self.tombs.remove(&key);
             if !self.admit() {
                 before.into_iter().for_each(|t| self.bury(key, t));
-                return self.dead_row(row.key, "refused_key");
+                return self.dead_row(Some(key), "refused_key");
             }
         }
-        if let Some(cause) = self.faulty(&row) {
+        let bound = self.open.get(&key).and_then(|o| o.held.bound);
+        let cause = self.early_fault(&row).or_else(|| {
+            let refused = self.contradicts(&row, bound);
+            if refused && let Some(o) = self.open.get_mut(&key) {
+                o.held.ids.insert(id);
+            }
+            refused.then_some("conflict").or(row.bad.then_some("conflict"))
+        });
+        if let Some(cause) = cause.filter(|_| row.bomb != Bomb::Merge || !self.merges(&row, bound))
+        {
             before.into_iter().for_each(|t| self.bury(key, t));
             if opened && self.policy.new_keys.is_some() {
                 self.tokens += 1_000_000_000;
             }
-            return self.dead_row(row.key, cause);
+            return self.dead_row(Some(key), cause);
         }
         if opened {
             let generation = before.map_or(0, |t| t.held.generation + 1);
             self.open_key(key, &row, generation);
         }
+        if row.bomb == Bomb::Merge {
+            return self.poison(key, Some(id));
+        }
         self.keep(key, &row, id);
+        let last = self.open[&key].held.state.clone();
+        if (last_has(&last, Bomb::Weigh) && self.policy.weighed) || last_has(&last, Bomb::Check) {
+            return self.poison(key, None);
+        }
         self.settle(key, opened);
     }
 
-    fn faulty(&self, row: &Row) -> Option<&'static str> {
+    fn key_of(&self, row: &Row) -> Option<u64> {
+        row.key.or(match &self.policy.on_unkeyed {
+            OnUnkeyed::Default(bytes) => {
+                Some(u64::from_be_bytes(bytes.as_slice().try_into().unwrap()))
+            }
+            OnUnkeyed::DeadLetter => None,
+        })
+    }
+
+    /// User code has panicked on a key's state: the key is lost, with the fragment `more` that it had
+    /// not counted.
+    fn poison(&mut self, key: u64, more: Option<(u64, u64)>) {
+        let Some(Open { mut held, .. }) = self.open.remove(&key) else { return };
+        let n = held.values.len() + usize::from(more.is_some());
+        held.ids.extend(more);
+        self.lost(Some(key), "poison", n);
+        let moment = self.watermark.unwrap_or(i64::MIN);
+        self.entomb(key, held, n, ("poison", false), moment);
+    }
+
+    /// What is wrong with a row before it is merged, and before it is held against its key.
+    fn early_fault(&self, row: &Row) -> Option<&'static str> {
         let max = self.policy.max_index;
         let bound = self.shape == Shape::Order && row.bound.is_some_and(|b| b > max);
-        bound.then_some("type").or(row.bad.then_some("conflict"))
+        (self.shape == Shape::Order && row.bomb == Bomb::Bound)
+            .then_some("panicked")
+            .or(bound.then_some("type"))
+    }
+
+    /// Whether a row comes as far as being merged.
+    fn merges(&self, row: &Row, bound: Option<u32>) -> bool {
+        self.early_fault(row).is_none() && !self.contradicts(row, bound)
     }
 
     fn late(&mut self, key: u64, row: Row, id: (u64, u64)) {
         let emitted = self.tombs[&key].emitted;
-        let merges = self.policy.on_late != OnLate::Drop;
-        match self.faulty(&row) {
-            Some("conflict") if !merges => {}
-            Some(cause) => return self.dead_row(row.key, cause),
-            None => {}
+        if let Some(cause) = self.early_fault(&row) {
+            return self.dead_row(Some(key), cause);
+        }
+        let refused = self.contradicts(&row, self.tombs[&key].held.bound);
+        let merges = self.policy.on_late != OnLate::Drop && !refused;
+        let spoilt = merges && (row.bomb == Bomb::Merge || (row.bomb == Bomb::Finish && !row.bad));
+        if let Some(t) = self.tombs.get_mut(&key).filter(|_| refused || spoilt) {
+            t.held.ids.insert(id);
+            return self.dead_row(Some(key), if refused { "conflict" } else { "poison" });
+        }
+        if row.bad && merges {
+            return self.dead_row(Some(key), "conflict");
         }
         self.class("late", 1);
+        let declares = self.shape == Shape::Order && self.policy.on_late == OnLate::Correct;
         let Some(t) = self.tombs.get_mut(&key) else { return };
         t.late += 1;
-        t.held.vars.insert(row.var);
         t.held.ids.insert(id);
-        t.held.values.push((row.var, row.val));
-        if self.shape == Shape::Order {
-            t.held.bound = t.held.bound.or(row.bound);
-        }
+        t.held.push(&row);
+        let bound = row.bound.filter(|_| declares);
+        t.beyond += t.held.declare(bound, self.take_back).iter().sum::<usize>();
         let held = t.held.clone();
-        let fragments = t.fragments + t.late;
+        let fragments = t.fragments + t.late - t.beyond;
         match self.policy.on_late {
             OnLate::Correct if emitted => {
                 let text = self.result(key, &held, "corrected", "late", fragments);
                 self.outs.push(text);
             }
             OnLate::Correct | OnLate::SideOutput => {
-                let text =
-                    format!("{key}#{} late late x1 {:?}", held.generation, [(row.var, row.val)]);
+                let text = format!("{key}#{} late late x1 {:?}", held.generation, [shown(&row)]);
                 self.outs.push(text);
             }
             OnLate::Drop | OnLate::NewGeneration => {}
@@ -414,7 +556,7 @@ impl Model {
             let score = self.shape.score(&h.vars, fragments, h.bound);
             (self.shape.missing(&h.vars, h.bound), score.min(0.999_999))
         };
-        let mut text = format!("{key}#{} {kind} {why} x{fragments} {:?}", h.generation, h.values);
+        let mut text = format!("{key}#{} {kind} {why} x{fragments} {:?}", h.generation, h.state);
         if kind != "complete" {
             let _ = write!(text, " without [{}] {:.3}", missing.join(","), score);
         }
@@ -475,18 +617,17 @@ impl Model {
         let Some(o) = self.open.get_mut(&key) else { return };
         o.touched = self.rows;
         o.held.newest = o.held.newest.max(row.ts);
-        o.held.vars.insert(row.var);
         o.held.ids.insert(id);
-        o.held.values.push((row.var, row.val));
-        if self.shape == Shape::Order {
-            o.held.bound = o.held.bound.or(row.bound);
-        }
+        o.held.push(row);
+        let bound = row.bound.filter(|_| self.shape == Shape::Order);
+        let beyond = o.held.declare(bound, self.take_back);
         if let Some(gap) = self.policy.inactive_after {
             o.idle = o.idle.max(Some(row.ts + nanos_i64(gap)));
         }
         if let Some(gap) = self.policy.idle_timeout {
             o.quiet = o.quiet.max(Some(self.now + gap.as_nanos() as u64));
         }
+        self.ruled_out(key, beyond);
     }
 
     fn settle(&mut self, key: u64, opened: bool) {
@@ -592,6 +733,10 @@ impl Model {
     }
 
     fn leave_at(&mut self, key: u64, exit: Exit, moment: i64) {
+        let emits = matches!(exit, Exit::Complete | Exit::Partial(_));
+        if emits && self.open.get(&key).is_some_and(|o| any_has(&o.held.state, Bomb::Finish)) {
+            return self.poison(key, None);
+        }
         let Some(Open { held, .. }) = self.open.remove(&key) else { return };
         let n = held.values.len();
         let (reason, emitted) = match exit {
@@ -617,6 +762,17 @@ impl Model {
                 (why, false)
             }
         };
+        self.entomb(key, held, n, (reason, emitted), moment);
+    }
+
+    fn entomb(
+        &mut self,
+        key: u64,
+        held: Held,
+        fragments: usize,
+        (reason, emitted): (&'static str, bool),
+        moment: i64,
+    ) {
         let dies = match self.policy.after {
             After::Remove => return,
             After::Tombstone(Keep::For(d)) => Some(held.newest.max(moment) + nanos_i64(d)),
@@ -625,7 +781,7 @@ impl Model {
         if dies.is_some_and(|d| self.watermark.is_some_and(|w| d <= w)) {
             return;
         }
-        let tomb = Tomb { held, fragments: n, late: 0, reason, emitted, dies, age: 0 };
+        let tomb = Tomb { held, fragments, late: 0, beyond: 0, reason, emitted, dies, age: 0 };
         self.bury(key, tomb);
     }
 
@@ -639,6 +795,10 @@ impl Model {
         tomb.age = self.tombs.values().map(|t| t.age + 1).max().unwrap_or(0);
         self.tombs.insert(key, tomb);
     }
+}
+
+const fn shown(row: &Row) -> (Var, u32) {
+    (row.var, armed(row.val, row.bomb))
 }
 
 fn evicted(to: EvictTo) -> Exit {

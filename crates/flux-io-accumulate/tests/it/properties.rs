@@ -1,7 +1,7 @@
 //! The operator against the naive model, over random policies and random input.
 
 use crate::cases::{agrees, case, cases, check};
-use crate::model::{Event, Row, Shape};
+use crate::model::{Bomb, Event, Row, Shape};
 use crate::subject::{Value, blueprint, key_of, require};
 use flux_io_accumulate::Policy;
 use flux_io_core::{Batch, ByHand, Draws, Outcome, Var};
@@ -23,7 +23,7 @@ fn order_and_copies_do_not_matter() {
         let shape = if four { Shape::Four } else { Shape::Order };
         let policy = Policy::new(require(shape));
         let rows = case.events.iter().filter_map(|e| match e {
-            Event::Row(r) if r.key.is_some() => Some(Row { bad: false, ..*r }),
+            Event::Row(r) if r.key.is_some() => Some(Row { bad: false, bomb: Bomb::None, ..*r }),
             _ => None,
         });
         let mut rows: Vec<Row> = rows.filter(|r| shape.knows(r.var, 9)).map(same_for_all).collect();
@@ -48,7 +48,7 @@ fn same_for_all(r: Row) -> Row {
 
 /// Each key's status, what is missing, and its values in order.
 fn assembled(policy: &Policy, shape: Shape, rows: &[Row]) -> Vec<String> {
-    let plan = blueprint(policy.clone(), shape);
+    let plan = blueprint(policy.clone(), shape, true);
     let mut hand = ByHand::new(plan.make());
     let mut out = hand.feed_keyed(Batch::of(rows.to_vec()), &key_of()).unwrap();
     out.extend(hand.end().unwrap());

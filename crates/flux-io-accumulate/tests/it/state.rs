@@ -25,7 +25,7 @@ fn a_restored_accumulator_goes_on() {
     h.clock(20);
     h.feed(&[at("x", "a", 0), at("y", "a", 7), at("z", "a", 0), at("z", "b", 0)]);
     let bytes = snapshot(&mut h);
-    assert_eq!(&bytes[..6], b"FXAC\x01\x00");
+    assert_eq!(&bytes[..6], b"FXAC\x02\x00");
 
     let mut h = pair(words);
     h.by_hand.stage.restore(&bytes).unwrap();
@@ -48,7 +48,7 @@ fn foreign_snapshots_are_refused() {
         h.mark(0);
         h.by_hand.stage.restore(bytes).unwrap_err().to_string()
     };
-    assert_eq!(refused(b"FXAC\x02\x00rest"), "these bytes are no accumulator state of version 1");
+    assert_eq!(refused(b"FXAC\x01\x00rest"), "these bytes are no accumulator state of version 2");
     assert_eq!(refused(b"FX"), "the accumulator's state ends early");
     for cut in 6..bytes.len() {
         assert_eq!(refused(&bytes[..cut]), "the accumulator's state ends early", "cut at {cut}");

@@ -1,11 +1,12 @@
 //! The operator under test, driven by hand with the model's events, and its results in the model's
 //! words.
 
-use crate::model::{Event, Row, Shape};
+use crate::model::{Bomb, Event, Row, Shape, any_has, armed, last_has};
 use flux_io_accumulate::{Accumulator, Blueprint, Policy, Require};
 use flux_io_core::{
-    Accumulate, At, Batch, ByHand, ByValue, DeadCause, ErrorRecord, KeyOf, Mark, Moment, Outcome,
-    RowError, Seq, Stage, StageError, StageHome, Timestamp, Uniform, Var, Why, push_mark,
+    Accumulate, At, Batch, ByHand, ByValue, Completeness, DeadCause, ErrorRecord, KeyOf, Mark,
+    Moment, OnError, Original, Outcome, RowError, Seq, Stage, StageError, StageHome, Timestamp,
+    Uniform, Var, Why, push_mark,
 };
 use std::collections::BTreeMap;
 
@@ -37,14 +38,18 @@ pub(crate) fn key_of() -> impl KeyOf<Vec<Row>, Key = u64> {
 pub(crate) fn blueprint(
     policy: Policy,
     shape: Shape,
+    take_back: bool,
 ) -> Blueprint<Vec<Row>, impl KeyOf<Vec<Row>, Key = u64>, ListOf> {
-    Blueprint::new(policy, key_of(), ListOf { lines: shape == Shape::Order }).unwrap()
+    let list = ListOf { lines: shape == Shape::Order, take_back };
+    Blueprint::new(policy, key_of(), list).unwrap()
 }
 
-/// An accumulator written by hand; `lines` says whether the requirement has a bound.
+/// An accumulator written by hand; `lines` says whether the requirement has a bound, `take_back`
+/// whether fragments can be taken back. Bombs go off where they say.
 #[derive(Clone, Debug)]
 pub(crate) struct ListOf {
     lines: bool,
+    take_back: bool,
 }
 
 impl Accumulate<Vec<Row>> for ListOf {
@@ -55,26 +60,42 @@ impl Accumulate<Vec<Row>> for ListOf {
         Value::new()
     }
     fn var(&self, row: &Row) -> Result<Var, RowError> {
+        explode(row.bomb == Bomb::Var, "var");
         Ok(row.var)
     }
     fn bound(&self, row: &Row) -> Option<(u16, u32)> {
+        explode(self.lines && row.bomb == Bomb::Bound, "bound");
         row.bound.filter(|_| self.lines).map(|n| (0, n))
     }
     fn identity(&self, row: &Row) -> u64 {
         row.id
     }
     fn update(&self, state: &mut Value, row: &mut Row, _: At) -> Result<(), RowError> {
+        explode(row.bomb == Bomb::Merge, "merge");
         if row.bad {
             return Err(RowError::new(DeadCause::Conflict, "bad"));
         }
-        state.push((row.var, row.val));
+        state.push((row.var, armed(row.val, row.bomb)));
         Ok(())
     }
+    fn check(&self, state: &Value, _: At) -> Option<Completeness> {
+        explode(last_has(state, Bomb::Check), "check");
+        None
+    }
+    fn take_back(&self, state: &mut Value, group: u16, last: u32) -> Option<Vec<Original>> {
+        if !self.take_back {
+            return None;
+        }
+        let gone = state.extract_if(.., |(v, _)| v.group == group && v.index > last);
+        Some(gone.map(Original::value).collect())
+    }
     fn finish(&self, _: &u64, state: &mut Value) -> Value {
+        explode(any_has(state, Bomb::Finish), "finish");
         std::mem::take(state)
     }
     fn weight(&self, state: &Value) -> usize {
-        state.iter().map(|x| x.1 as usize).sum()
+        explode(last_has(state, Bomb::Weigh), "weigh");
+        state.iter().map(|x| (x.1 & 0xffff) as usize).sum()
     }
     fn save(&self, state: &Value, to: &mut Vec<u8>) -> Result<(), StageError> {
         save(state, to);
@@ -82,6 +103,13 @@ impl Accumulate<Vec<Row>> for ListOf {
     }
     fn load(&self, from: &[u8]) -> Result<Value, StageError> {
         load(from).ok_or_else(|| StageError::permanent("no such state"))
+    }
+}
+
+/// A panic without the hook's words, of which there would be thousands.
+fn explode(now: bool, at: &'static str) {
+    if now {
+        std::panic::resume_unwind(Box::new(at));
     }
 }
 
@@ -161,6 +189,15 @@ pub(crate) fn why_text(w: &Why, clock_offset: u64) -> String {
     }
 }
 
+/// What is run.
+#[derive(Clone, Debug)]
+pub(crate) struct Case {
+    pub(crate) policy: Policy,
+    pub(crate) shape: Shape,
+    pub(crate) take_back: bool,
+    pub(crate) events: Vec<Event>,
+}
+
 /// How a run is cut up; none of it may change what it tells.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct How {
@@ -173,9 +210,9 @@ pub(crate) struct How {
 }
 
 /// Runs the events.
-pub(crate) fn run(policy: &Policy, shape: Shape, events: &[Event], how: How) -> Told {
+pub(crate) fn run(case: &Case, how: How) -> Told {
     let How { split, restart, out_rows } = how;
-    let plan = blueprint(policy.clone(), shape);
+    let plan = blueprint(case.policy.clone(), case.shape, case.take_back);
     let mut d = Drive {
         hand: bounded(plan.make(), out_rows),
         batch: Batch::default(),
@@ -184,7 +221,7 @@ pub(crate) fn run(policy: &Policy, shape: Shape, events: &[Event], how: How) -> 
         told: Told::default(),
     };
     let mut offset = 0;
-    for event in events {
+    for event in &case.events {
         match *event {
             Event::Row(row) => {
                 d.batch.col.push(row);
@@ -233,7 +270,8 @@ pub(crate) fn run(policy: &Policy, shape: Shape, events: &[Event], how: How) -> 
 }
 
 fn bounded<S: Stage>(stage: S, out_rows: usize) -> ByHand<S> {
-    ByHand::bounded(stage, StageHome::alone("assemble"), out_rows)
+    let home = StageHome { on_error: OnError::DeadLetter, ..StageHome::alone("assemble") };
+    ByHand::bounded(stage, home, out_rows)
 }
 
 struct Drive<KO: KeyOf<Vec<Row>, Key = u64>> {

@@ -1,7 +1,7 @@
 //! Dead letters as lines of JSON: reason, stage, place, key and the original.
 
 use super::fragment::Fragments;
-use super::held::Held;
+use super::held::{Held, RuledOut};
 use super::render::json_text;
 use flux_io::connect::output::{Encode, EncodeError};
 use flux_io::core::{Column, ErrorRecord, Original};
@@ -35,7 +35,9 @@ impl DeadLetters {
         to.extend_from_slice(b",\"stage\":");
         json_text(r.stage_name.as_bytes(), to);
         let whole_key = matches!(&r.original, Original::Value(v) if v.is::<Held>());
-        if !whole_key {
+        // What a key gives back has no place any more.
+        let ruled_out = matches!(&r.original, Original::Value(v) if v.is::<RuledOut>());
+        if !whole_key && !ruled_out {
             to.extend_from_slice(b",\"source\":");
             let name = self.sources.get(r.source.0 as usize).map_or("", String::as_str);
             json_text(name.as_bytes(), to);
@@ -78,6 +80,9 @@ fn original(original: &Original, to: &mut Vec<u8>) {
             {
                 to.extend_from_slice(b",\"original\":");
                 json_text(rows.row(0).text, to);
+            } else if let Some(RuledOut(text)) = value.downcast_ref() {
+                to.extend_from_slice(b",\"original\":");
+                json_text(text, to);
             } else if let Some(held) = value.downcast_ref::<Held>() {
                 to.extend_from_slice(b",\"originals\":[");
                 for (n, (_, text)) in held.iter().enumerate() {

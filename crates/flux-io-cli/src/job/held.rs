@@ -1,7 +1,7 @@
 //! What an accumulator holds of a key: the texts of its fragments, one behind the other.
 
 use super::fragment::{Declared, FragmentRef, Fragments};
-use flux_io::core::{Accumulate, At, RowError, StageError, Var};
+use flux_io::core::{Accumulate, At, Original, RowError, StageError, Var};
 
 /// Bytes in front of each text: group, number and length, little end first.
 const HEAD: usize = 10;
@@ -42,6 +42,10 @@ impl Held {
     }
 }
 
+/// A fragment that its key had merged before a bound ruled it out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct RuledOut(pub(crate) Vec<u8>);
+
 /// How fragments of pipeline files become results.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Assemble;
@@ -69,6 +73,21 @@ impl Accumulate<Fragments> for Assemble {
     fn update(&self, held: &mut Held, row: FragmentRef<'_>, _: At) -> Result<(), RowError> {
         held.push(row.traits.var, row.text);
         Ok(())
+    }
+    fn take_back(&self, held: &mut Held, group: u16, last: u32) -> Option<Vec<Original>> {
+        let (mut kept, mut gone) = (Held::default(), Vec::new());
+        for (var, text) in held.iter() {
+            if var.group == group && var.index > last {
+                gone.push(Original::value(RuledOut(text.to_vec())));
+            } else {
+                kept.push(var, text);
+            }
+        }
+        *held = kept;
+        Some(gone)
+    }
+    fn takes_back(&self) -> bool {
+        true
     }
     fn finish(&self, _: &Vec<u8>, held: &mut Held) -> Held {
         std::mem::take(held)

@@ -237,6 +237,7 @@ impl<'env> Cutter<'env> {
             shards: self.instances[stage],
             hash_seed: self.hash_seed,
             memory: self.memory.as_ref().map(Arc::clone),
+            on_error: self.graph.nodes[stage].on_error,
         }
     }
 

@@ -14,7 +14,8 @@ use std::time::Duration;
 /// How much disorder an event-time stage allows, and when it calls its input idle.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Disorder {
-    /// Rows may come this much later, in event time, than rows with greater times.
+    /// Rows may come this much later, in event time, than rows with greater times; one exactly this
+    /// much later is in time.
     pub lag: Duration,
     /// By the engine's clock: without a row for this long the input is idle. `None` = never.
     pub idle_after: Option<Duration>,
@@ -22,10 +23,12 @@ pub struct Disorder {
 
 /// The stage of `event_time`.
 ///
-/// Behind each row the watermark is `max(times seen) - lag - 1 ns`, set at that very place between
-/// the rows, when it advances. A row at or below the watermark before it is late; it passes, and
-/// whoever keeps state decides. Watermarks that come from before are not its own and end here where
-/// they ride on batches.
+/// Before each row the watermark is `max(times seen, this row included) - lag - 1 ns`, set at that very
+/// place between the rows, when it advances; the subtraction ends at the earliest time there is. So
+/// a row that moves time past a deadline comes behind the mark that lets it fire, and a row exactly
+/// `lag` behind the greatest time is in time. A row at or below the watermark before it is late; it
+/// passes, and whoever keeps state decides. Watermarks that come from before are not its own and end
+/// here where they ride on batches.
 ///
 /// Idleness (rule L-4): after `idle_after` without a row it says so downstream, so that it no
 /// longer holds back a merge, and its watermark advances by the time that has passed since the last
@@ -72,7 +75,7 @@ impl<C, F> EventTime<C, F> {
         }
     }
 
-    /// The watermark behind rows with these times, as marks between them.
+    /// The watermark before rows with these times, as marks between them.
     fn mark(&mut self, times: &[Timestamp], marks: &mut Vec<Mark>) {
         marks.clear();
         for (i, &t) in times.iter().enumerate() {
@@ -83,7 +86,7 @@ impl<C, F> EventTime<C, F> {
             let w = Timestamp(t.minus(self.disorder.lag).0.saturating_sub(1));
             if w > self.watermark {
                 self.watermark = w;
-                push_mark(marks, Mark { at: i as u32 + 1, watermark: w });
+                push_mark(marks, Mark { at: i as u32, watermark: w });
             }
         }
     }

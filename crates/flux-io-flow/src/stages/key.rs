@@ -7,10 +7,16 @@ use flux_io_core::{
 use std::fmt;
 use std::marker::PhantomData;
 
-/// The stage of `key_by`. A row without a key gets [`UNKEYED`] and goes on: what happens to it is
-/// for the keyed stage to say, which counts it (B76).
+/// The hash of a key under a seed.
+pub(crate) type HashUnder = Box<dyn Fn(u64) -> u64 + Send>;
+
+/// The stage of `key_by`. A row without a key gets [`UNKEYED`], or the hash of the keyed stage's default
+/// key, and goes on: what happens to it is for the keyed stage to say, which counts it (B76).
 pub struct KeyRows<C, KO> {
     key: KO,
+    default: Option<HashUnder>,
+    /// The hash of rows without a key.
+    unkeyed: u64,
     judging: Judging,
     hash: Vec<u64>,
     column: PhantomData<fn() -> C>,
@@ -25,13 +31,24 @@ impl<C, KO> fmt::Debug for KeyRows<C, KO> {
 impl<C, KO> KeyRows<C, KO> {
     /// Keys by `key`; `on` is for rows on which its closure panics.
     pub fn new(key: KO, on: OnError) -> Self {
-        Self { key, judging: Judging::new(on), hash: Vec::new(), column: PhantomData }
+        let (judging, hash) = (Judging::new(on), Vec::new());
+        Self { key, default: None, unkeyed: UNKEYED, judging, hash, column: PhantomData }
+    }
+
+    /// Rows without a key go to the owner of the key whose hash this is.
+    pub(crate) fn or(self, default: Option<HashUnder>) -> Self {
+        Self { default, ..self }
     }
 }
 
 impl<C: Column, KO: KeyOf<C>> Stage for KeyRows<C, KO> {
     type In = C;
     type Out = C;
+
+    fn on_start(&mut self, cx: &mut StageCx<'_>) -> Result<(), StageError> {
+        self.unkeyed = self.default.as_ref().map_or(UNKEYED, |hash| hash(cx.home().hash_seed));
+        Ok(())
+    }
 
     fn on_batch(
         &mut self,
@@ -40,10 +57,10 @@ impl<C: Column, KO: KeyOf<C>> Stage for KeyRows<C, KO> {
         cx: &mut StageCx<'_>,
     ) -> Result<Step, StageError> {
         let seed = cx.home().hash_seed;
-        let Self { key, judging, hash, .. } = self;
-        hash.resize(input.len(), UNKEYED);
+        let Self { key, judging, hash, unkeyed, .. } = self;
+        hash.resize(input.len(), *unkeyed);
         let judge = &mut |row: C::Ref<'_>, i: usize| {
-            hash[i] = key.hash(row, seed).unwrap_or(UNKEYED);
+            hash[i] = key.hash(row, seed).unwrap_or(*unkeyed);
             Ok(true)
         };
         if let Some(at) = judging.all(&input.col, &input.meta, cx, judge)? {

@@ -17,4 +17,5 @@ pub use row_wise::{FilterRows, ValidateRows};
 
 pub(crate) use discard::Discard;
 pub(crate) use event_time::SharedDisorder;
+pub(crate) use key::HashUnder;
 pub(crate) use row_wise::Judging;

@@ -24,9 +24,10 @@ fn event_time(lag: u64) -> impl FnOnce(Flow<Vec<i64>>) -> Flow<Vec<i64>> {
 proptest! {
     #![proptest_config(crate::kit::cases(100))]
 
-    /// Behind each row: the greatest time so far, less the lag, less 1 ns, when it advances.
+    /// Before each row: the greatest time so far, its own included, less the lag, less 1 ns, when it
+    /// advances.
     #[test]
-    fn watermarks_stand_behind_the_rows_that_raise_them(
+    fn watermarks_stand_before_the_rows_that_raise_them(
         times in proptest::collection::vec(-100..100i64, 0..40),
         cut in 1..10usize,
         lag in 0..50u64,
@@ -38,9 +39,9 @@ proptest! {
         let mut want = Vec::new();
         let mut greatest = i64::MIN;
         for (seq, t) in times.iter().enumerate() {
-            want.push(Seen::Row { value: *t, seq: seq as u64, time: Timestamp(*t) });
             greatest = greatest.max(*t);
             want.push(Seen::Mark(Timestamp(greatest - lag as i64 - 1)));
+            want.push(Seen::Row { value: *t, seq: seq as u64, time: Timestamp(*t) });
         }
         prop_assert_eq!(canonical(&s.stage.seen), canonical(&want));
     }

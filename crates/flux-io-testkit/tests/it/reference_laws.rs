@@ -159,8 +159,8 @@ fn results(policy: &Policy, lag: i64, rows: &[Fragment]) -> BTreeSet<(u64, u32, 
     let mut marks = WatermarkGenerator::new(lag);
     let mut events = Vec::new();
     for row in rows {
+        events.extend(marks.before(row.ts).map(Event::Watermark));
         events.push(Event::Fragment(*row));
-        events.extend(marks.after(row.ts).map(Event::Watermark));
     }
     let (outs, _) = run(policy.clone(), events.into_iter().chain([Event::End]));
     let told = outs.into_iter().map(|out| match out.kind {

@@ -183,9 +183,9 @@ fn rule_9_a_deadline_fires_at_its_watermark_and_a_fragment_at_the_deadline_is_in
 #[test]
 fn rule_9_the_generator_promises_no_more_than_it_knows() {
     let mut marks = WatermarkGenerator::new(5);
-    let marks: Vec<_> = [10, 8, 10, 11].into_iter().map(|ts| marks.after(ts)).collect();
+    let marks: Vec<_> = [10, 8, 10, 11].into_iter().map(|ts| marks.before(ts)).collect();
     assert_eq!(marks, [Some(4), None, None, Some(5)]);
-    assert_eq!(WatermarkGenerator::new(5).after(i64::MIN), Some(i64::MIN));
+    assert_eq!(WatermarkGenerator::new(5).before(i64::MIN), Some(i64::MIN));
 }
 
 #[test]

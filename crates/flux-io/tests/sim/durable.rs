@@ -105,11 +105,11 @@ fn plan(swarm: &mut Swarm, size: Size) -> (ExecutionPlan<'static>, Oracle) {
 fn expected<'a>(rules: &Rules, sent: impl Iterator<Item = &'a Frag>, lag: i64) -> Model {
     let (mut seen, mut newest) = (Vec::new(), i64::MIN);
     for f in sent {
-        seen.push(Seen::Row(*f));
         if f.time > newest {
             newest = f.time;
             seen.push(Seen::Mark(newest - lag - 1));
         }
+        seen.push(Seen::Row(*f));
     }
     Model::of(rules, &seen)
 }

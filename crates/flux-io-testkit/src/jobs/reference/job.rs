@@ -40,7 +40,7 @@ pub fn orders_policy(deadline: bool) -> Policy {
     Policy { ttl, ..Policy::new(required) }
 }
 
-/// Runs a job's lines, with a watermark behind every row that raises it (`lag` in nanoseconds;
+/// Runs a job's lines, with a watermark before every row that raises it (`lag` in nanoseconds;
 /// none without), and the end of input.
 ///
 /// The clock stands still. Dead letters raise no watermark.
@@ -57,9 +57,9 @@ pub fn run_job<'a>(
     for row in &input.rows {
         match *row {
             Ok(fragment) => {
-                outs.extend(model.step(Event::Fragment(fragment)));
-                let mark = marks.as_mut().and_then(|marks| marks.after(fragment.ts));
+                let mark = marks.as_mut().and_then(|marks| marks.before(fragment.ts));
                 outs.extend(mark.into_iter().flat_map(|mark| model.step(Event::Watermark(mark))));
+                outs.extend(model.step(Event::Fragment(fragment)));
             }
             Err(cause) => outs.extend(model.step(Event::Dead(cause))),
         }

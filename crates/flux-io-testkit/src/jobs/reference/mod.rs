@@ -172,7 +172,8 @@ impl fmt::Display for Out {
     }
 }
 
-/// The built-in watermark generator: the largest event time seen, less the lag, less one unit.
+/// The built-in watermark generator: before each row the largest event time seen, this row's included,
+/// less the lag, less one unit.
 #[derive(Debug, Clone)]
 pub struct WatermarkGenerator {
     lag: i64,
@@ -186,8 +187,8 @@ impl WatermarkGenerator {
         Self { lag, last: None }
     }
 
-    /// The watermark that stands right behind a row with this event time, if it is a new one.
-    pub fn after(&mut self, ts: i64) -> Option<i64> {
+    /// The watermark that stands right before a row with this event time, if it is a new one.
+    pub fn before(&mut self, ts: i64) -> Option<i64> {
         let mark = ts.saturating_sub(self.lag).saturating_sub(1);
         let rises = self.last.is_none_or(|last| mark > last);
         rises.then(|| *self.last.insert(mark))

@@ -61,7 +61,7 @@ pub fn policy(rng: &mut SplitMix64) -> Policy {
 }
 
 /// A random stream: fragments whose event times rise by 0 to 2 a row less a random disorder, one
-/// in eight of them a copy of an earlier one, with a watermark behind every row that raises it and
+/// in eight of them a copy of an earlier one, with a watermark before every row that raises it and
 /// now and then a step of the clock. It does not end: [`Event::End`] is the caller's.
 pub fn events(rng: &mut SplitMix64, shape: Shape) -> Vec<Event> {
     let mut marks = shape.lag.map(WatermarkGenerator::new);
@@ -80,9 +80,9 @@ pub fn events(rng: &mut SplitMix64, shape: Shape) -> Vec<Event> {
             bytes: 1 + rng.below(20),
         });
         sent.push(fragment);
-        events.push(Event::Fragment(fragment));
-        let mark = marks.as_mut().and_then(|marks| marks.after(fragment.ts));
+        let mark = marks.as_mut().and_then(|marks| marks.before(fragment.ts));
         events.extend(mark.map(Event::Watermark));
+        events.push(Event::Fragment(fragment));
         if rng.below(4) == 0 {
             clock += 1 + rng.below(3) as i64;
             events.push(Event::Clock(clock));
