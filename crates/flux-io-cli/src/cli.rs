@@ -2,6 +2,7 @@
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// Assembles records from fragments that arrive late, twice and out of order.
 #[derive(Debug, Parser)]
@@ -69,6 +70,22 @@ pub(crate) struct Overrides {
     /// Memory for keyed state, instead of the file's: 64MiB, 2GiB
     #[arg(long, value_name = "SIZE", value_parser = size)]
     pub(crate) budget: Option<u64>,
+    /// How long the run may stand still before that is told, instead of the file's: 30s, 5min, off
+    #[arg(long, value_name = "DURATION", value_parser = stall)]
+    pub(crate) max_stall: Option<Stall>,
+}
+
+/// How long a run may stand still; `None` for ever.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Stall(pub(crate) Option<Duration>);
+
+fn stall(text: &str) -> Result<Stall, String> {
+    match crate::config::parse_duration(text) {
+        _ if text == "off" => Ok(Stall(None)),
+        Ok(Duration::ZERO) => Err("it would be over as it begins; `off` for none".to_owned()),
+        Ok(d) => Ok(Stall(Some(d))),
+        Err(e) => Err(e.to_string()),
+    }
 }
 
 fn size(text: &str) -> Result<u64, String> {

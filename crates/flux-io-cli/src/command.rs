@@ -10,7 +10,7 @@ mod run;
 mod schema;
 mod test;
 
-use crate::cli::{Cli, Command, Overrides};
+use crate::cli::{Cli, Command, Overrides, Stall};
 use crate::config::{self, Engine};
 use crate::console::{self, Exit, Outcome};
 use clap::Parser;
@@ -70,6 +70,9 @@ impl Overrides {
         run.workers = self.workers.or(run.workers);
         run.batch_rows = self.batch.unwrap_or(run.batch_rows);
         run.budget.value = self.budget.unwrap_or(run.budget.value);
+        if let Some(Stall(length)) = self.max_stall {
+            run.max_stall = length;
+        }
     }
 }
 

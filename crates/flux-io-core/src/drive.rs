@@ -136,6 +136,7 @@ impl Collector {
         r.batches.reused += task.batches.reused;
         r.imbalances.extend(task.imbalances);
         r.stuck = task.stuck.or(r.stuck.take());
+        r.silence = task.silence.or(r.silence.take());
     }
 
     /// How every queue between two tasks stands now: who waits for whom, for a dump of a run that

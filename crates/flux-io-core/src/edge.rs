@@ -103,6 +103,8 @@ pub struct QueueView {
     pub sender_waits: bool,
     /// A task waits for something to take here.
     pub receiver_waits: bool,
+    /// The receiver waits for something else: it takes nothing from here now.
+    pub refused: bool,
     /// The receiver is gone.
     pub closed: bool,
 }
@@ -370,6 +372,8 @@ impl EdgeQueue {
 struct Shared {
     queue: EdgeQueue,
     receiver: Option<Waker>,
+    /// The receiver waits, and not here.
+    refused: bool,
     sender: Option<Waker>,
 }
 
@@ -398,7 +402,8 @@ fn wake(w: Option<Waker>) {
 
 impl Edge {
     pub(crate) fn new(queue: EdgeQueue) -> Self {
-        Self(Arc::new(Mutex::new(Shared { queue, receiver: None, sender: None })))
+        let shared = Shared { queue, receiver: None, refused: false, sender: None };
+        Self(Arc::new(Mutex::new(shared)))
     }
 
     /// Sends what is in `batch` and hands out a spare one. While there is no room the batch stays
@@ -422,7 +427,9 @@ impl Edge {
         }
         let spare = g.queue.spare();
         let w = g.receiver.take();
+        let waited = g.sender.take();
         drop(g);
+        drop(waited);
         wake(w);
         Poll::Ready(spare)
     }
@@ -447,6 +454,7 @@ impl Edge {
         if let Some(b) = used.take() {
             g.queue.give_back(b);
         }
+        g.refused = false;
         let slot = g.queue.pop(now);
         let low = slot.is_none() || g.queue.depth() * 2 <= g.queue.capacity();
         let w = if low { g.sender.take() } else { None };
@@ -459,11 +467,15 @@ impl Edge {
     }
 
     /// Wakes a sender that found no room, if there is room. The receiver calls it before it waits
-    /// for something else: it will not take enough to reach the usual mark.
-    pub(crate) fn nudge(&self) {
+    /// for something else: it will not take enough to reach the usual mark. `wanted`: whether it
+    /// waits here as well; where it does not, nobody wakes it, and it is not seen waiting.
+    pub(crate) fn nudge(&self, wanted: bool) {
         let mut g = lock(&self.0);
         let w = if g.queue.depth() < g.queue.capacity() { g.sender.take() } else { None };
+        g.refused = !wanted;
+        let unwanted = if wanted { None } else { g.receiver.take() };
         drop(g);
+        drop(unwanted);
         wake(w);
     }
 
@@ -490,6 +502,7 @@ impl Edge {
             capacity: q.capacity(),
             sender_waits: g.sender.is_some(),
             receiver_waits: g.receiver.is_some(),
+            refused: g.refused,
             closed: q.closed,
         }
     }

@@ -92,5 +92,5 @@ pub use stage::{
 };
 pub use time::{Moment, Timestamp, nanos_i64};
 pub use wait_for::{WaitFor, Waits};
-pub use watchdog::{Doing, OnStuck, Stuck, StuckTask, Watchdog};
+pub use watchdog::{Doing, OnStuck, Silence, Stuck, StuckTask, Watchdog};
 pub use weigh::HeapSize;

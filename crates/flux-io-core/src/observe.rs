@@ -3,7 +3,7 @@
 
 use crate::error::ErrorRecord;
 use crate::time::Moment;
-use crate::watchdog::Stuck;
+use crate::watchdog::{Silence, Stuck};
 
 /// Sees what happens in a run, batch by batch.
 ///
@@ -25,6 +25,10 @@ pub trait Observer: Send + Sync {
     /// The run's watchdog found it stuck.
     fn on_stuck(&self, stuck: &Stuck) {
         let _ = stuck;
+    }
+    /// The run's watchdog found that sources have been silent for long; told once a silence.
+    fn on_silence(&self, silence: &Silence) {
+        let _ = silence;
     }
     /// A stage instance ends.
     fn on_stage_end(&self, stage: &str, shard: u32) {

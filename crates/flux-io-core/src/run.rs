@@ -18,7 +18,7 @@ use crate::scheduler::{MakeScheduler, Scheduler};
 use crate::stage::Counts;
 use crate::sync::{Arc, AtomicBool, AtomicU8, AtomicU64, Mutex, MutexGuard, Ordering, lock};
 use crate::time::Moment;
-use crate::watchdog::{Stuck, Watchdog};
+use crate::watchdog::{Silence, Stuck, Watchdog};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
 use std::task::{Context, Poll, Waker};
@@ -782,6 +782,8 @@ pub struct RunReport {
     pub engine: &'static str,
     /// What the watchdog saw when it last found the run stuck.
     pub stuck: Option<Box<Stuck>>,
+    /// The last long silence of sources that the watchdog told.
+    pub silence: Option<Box<Silence>>,
     /// What does not add up; empty unless there is a defect. See [`RunReport::check`].
     pub imbalances: Vec<String>,
 }
@@ -866,6 +868,7 @@ pub struct TaskReport {
     pub(crate) batches: BatchBalance,
     pub(crate) imbalances: Vec<String>,
     pub(crate) stuck: Option<Box<Stuck>>,
+    pub(crate) silence: Option<Box<Silence>>,
 }
 
 pub(crate) fn ending(handle: &RunHandle) -> (Ended, Option<RunFailure>) {

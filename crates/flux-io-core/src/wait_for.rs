@@ -25,7 +25,7 @@ pub struct WaitFor {
 
 impl WaitFor {
     /// The graph of `tasks`, by name and stages, over `queues`: a sender waits for the receiver of
-    /// a full queue, a receiver for the sender of an empty one.
+    /// a queue without room, a receiver for the sender of an empty one.
     #[must_use]
     pub fn of<'a>(
         tasks: impl Iterator<Item = (&'a str, &'a [String])> + Clone,
@@ -41,7 +41,8 @@ impl WaitFor {
         let mut waits = Vec::new();
         for q in queues {
             let (Some(from), Some(to)) = (owner(&q.from), owner(&q.to)) else { continue };
-            if q.sender_waits && q.depth >= q.capacity {
+            // A sender that has found no room waits until half of it is free.
+            if q.sender_waits {
                 waits.push(Waits { task: from, on: to, why: "room" });
             } else if q.receiver_waits && q.depth == 0 && q.controls == 0 {
                 waits.push(Waits { task: to, on: from, why: "rows" });
@@ -103,6 +104,7 @@ impl fmt::Display for QueueView {
             (self.controls > 0, "controls wait"),
             (self.sender_waits, "sender waits for room"),
             (self.receiver_waits, "receiver waits for rows"),
+            (self.refused, "receiver takes nothing"),
             (self.closed, "receiver is gone"),
         ] {
             if on {

@@ -1,8 +1,10 @@
 //! A watchdog over a run: it only looks (B65). When nothing has moved for a number of intervals it
 //! tells who waits for whom, and then does what its policy says.
 //!
-//! Progress is counted once a batch, never once a row. A run that is merely idle (every source
-//! waits for input, every queue is empty) is not stuck, however long that takes.
+//! Progress is counted once a batch, never once a row. A run that is merely idle (every queue is
+//! empty, and every task waits for a source that waits for input) is not stuck, however long that
+//! takes; it is told as a [`Silence`]. A task that nothing can wake any more is dead, whatever the
+//! others do.
 
 use crate::edge::QueueView;
 use crate::time::Moment;
@@ -39,6 +41,9 @@ pub enum OnStuck {
     Abort,
     /// Fails the run, with the dump as the reason.
     Fail,
+    /// Fails the run when it is over without having ended: no task can go on by itself
+    /// ([`Stuck::is_over`]). A sink, a call or a stage that only takes long is told and left alone.
+    FailWhenOver,
 }
 
 impl Watchdog {
@@ -73,6 +78,8 @@ pub enum Doing {
     Sink,
     /// Waits for calls in flight.
     Calls,
+    /// Waits until a stage of its own takes what it was given.
+    Stage,
     /// Waits for a moment before it tries again.
     Time,
     /// Has ended.
@@ -80,18 +87,21 @@ pub enum Doing {
 }
 
 impl Doing {
-    pub(crate) const ALL: [Self; 8] = [
+    pub(crate) const ALL: [Self; 9] = [
         Self::Works,
         Self::Rows,
         Self::Room,
         Self::Outside,
         Self::Sink,
         Self::Calls,
+        Self::Stage,
         Self::Time,
         Self::Done,
     ];
 
-    const fn as_str(self) -> &'static str {
+    /// What it does, as words behind the name of a task.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
         match self {
             Self::Works => "works",
             Self::Rows => "waits for rows",
@@ -99,6 +109,7 @@ impl Doing {
             Self::Outside => "waits for input from outside",
             Self::Sink => "waits for its sink",
             Self::Calls => "waits for calls in flight",
+            Self::Stage => "waits for a stage of its own",
             Self::Time => "waits to try again",
             Self::Done => "has ended",
         }
@@ -129,6 +140,51 @@ pub struct Stuck {
     pub queues: Vec<QueueView>,
     /// Who waits for whom.
     pub waits: WaitFor,
+    /// Names of tasks that nothing can wake any more: they wait for each other, or for tasks that
+    /// have ended.
+    pub dead: Vec<String>,
+}
+
+impl Stuck {
+    /// Whether every task that has not ended is dead: nothing will ever move again.
+    #[must_use]
+    pub const fn is_over(&self) -> bool {
+        !self.dead.is_empty() && self.dead.len() == self.tasks.len()
+    }
+}
+
+/// Sources that have given nothing for long, while a run waits for them. Not a fault.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Silence {
+    /// Their names.
+    pub sources: Vec<String>,
+    /// How long the one that gave something last has been silent, by the engine's clock.
+    pub quiet: Duration,
+    /// Stages whose event time stands still until they give something, end, or count as idle.
+    /// Empty: every queue is empty, and everybody waits for rows.
+    pub holds: Vec<String>,
+}
+
+impl fmt::Display for Silence {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (what, have, them) = match self.sources.len() {
+            1 => ("source", "has", "it"),
+            _ => ("sources", "have", "them"),
+        };
+        let each = |names: &[String]| {
+            names.iter().map(|n| format!("`{n}`")).collect::<Vec<_>>().join(", ")
+        };
+        write!(
+            f,
+            "{what} {} {have} given nothing for {:?}, and ",
+            each(&self.sources),
+            self.quiet
+        )?;
+        match &*self.holds {
+            [] => write!(f, "everything waits for {them}"),
+            holds => write!(f, "the time of {} waits for {them}", each(holds)),
+        }
+    }
 }
 
 impl fmt::Display for Stuck {
@@ -142,6 +198,10 @@ impl fmt::Display for Stuck {
             }
         }
         self.queues.iter().try_for_each(|q| writeln!(f, "  {q}"))?;
-        write!(f, "{}", self.waits)
+        write!(f, "{}", self.waits)?;
+        match &*self.dead {
+            [] => Ok(()),
+            dead => writeln!(f, "  nothing can wake {}", dead.join(", ")),
+        }
     }
 }

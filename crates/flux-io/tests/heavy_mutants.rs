@@ -81,3 +81,43 @@ mod table {
         part(3);
     }
 }
+
+/// The watchdog sees the faults of which a run stands still, one of them though every queue is empty
+/// and everybody waits for rows; nothing else ends such a run.
+#[cfg(flux_io_mutants)]
+mod watched {
+    use flux_io::core::mutant::Mutant;
+    use flux_io::core::{ErrorKind, OnStuck, RunError, Watchdog};
+    use flux_io::flow::Runnable;
+    use flux_io::prelude::*;
+    use std::time::Duration;
+
+    /// Runs on the sync engine, whose time is virtual and whose thread is this one.
+    fn stands_still(mutant: Mutant, flow: impl Runnable<'static>) {
+        let dog = Watchdog::new(Duration::from_secs(1), 4).then(OnStuck::FailWhenOver);
+        let options = RunOptions::default().batch(8).workers(2).watchdog(dog);
+        Mutant::set(Some(mutant));
+        let ended = engine::Sync::new().with(options).run(flow);
+        Mutant::set(None);
+        let Err(RunError::Failed { failure, report }) = ended else {
+            panic!("{mutant:?} is not seen: {ended:?}")
+        };
+        assert_eq!(failure.error.kind, ErrorKind::Stuck, "{failure:?}");
+        assert!(report.stuck.is_some_and(|s| s.is_over()));
+    }
+
+    #[test]
+    fn an_end_that_is_overlooked_is_seen() {
+        let p = Pipeline::new();
+        let call = |x: &u64| {
+            let x = *x;
+            effect::of(move |env: effect::Env| async move {
+                env.sleep(Duration::from_micros(500)).await;
+                Ok::<u64, RowError>(x)
+            })
+        };
+        let merged =
+            p.source("a", source::iter(0..20_u64)).merge("m", p.source("b", source::iter(20..40)));
+        stands_still(Mutant::EndOverlooked, merged.async_map("calls", 8, call).discard("out"));
+    }
+}

@@ -4,6 +4,7 @@ mod engine;
 mod files;
 mod progress;
 mod signals;
+mod stalls;
 mod summary;
 
 use super::workers;
@@ -16,9 +17,10 @@ use crate::json::Object;
 use crate::load::{Loaded, load};
 use flux_io::RunError;
 use flux_io::connect::output::is_closed_pipe;
-use flux_io::core::{RunFailure, RunHandle, RunOptions, chain};
+use flux_io::core::{ErrorKind, RunFailure, RunHandle, RunOptions, chain};
 use progress::Progress;
 use signals::Signals;
+use stalls::Stalls;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use summary::Summary;
@@ -48,10 +50,13 @@ pub(super) fn execute(loaded: &Loaded, mut settings: Settings, quiet: bool, json
         .batch(loaded.file.run.batch_rows as usize)
         .handle(&handle);
     let options = RunOptions { memory: Some(Arc::<Cap>::clone(&cap)), ..options };
+    let stalls = Stalls::start(voice);
+    let options = stalls.watch(options, loaded.file.run.max_stall);
     let Job { plan, tally, sources, accumulator, .. } = job;
     let start = now();
     let ended = engine::run(loaded.file.run.engine, plan, options);
     let took = start.elapsed();
+    let stalls = stalls.stop();
     progress.stop();
     let interrupted = signals.stop();
     let (report, failed) = match ended {
@@ -66,6 +71,7 @@ pub(super) fn execute(loaded: &Loaded, mut settings: Settings, quiet: bool, json
         name: &loaded.file.name,
         report: &report,
         tally: &tally.take(),
+        stalls,
         sources: &sources,
         accumulator: accumulator.as_deref(),
         took,
@@ -170,6 +176,12 @@ fn failed(loaded: &Loaded, failure: &RunFailure) -> Result<Failure, Failure> {
         let what = format!("sink `{}` cannot be written", sink.name.value);
         let fix = "make room, or give another path; no output file of this run was left half-done";
         let problems = loaded.problem(Code::WriteFailed, at, what, why, fix);
+        return Ok(Failure::Problems(problems, Exit::Failed));
+    }
+    if failure.error.kind == ErrorKind::Stuck {
+        let what = "the run cannot go on: its stages wait for each other";
+        let fix = "this is a defect of flux-io: please report it with the pipeline file";
+        let problems = loaded.problem(Code::Stalled, 0..0, what, why.trim_end(), fix);
         return Ok(Failure::Problems(problems, Exit::Failed));
     }
     let what = format!("`{stage}` stopped the run");

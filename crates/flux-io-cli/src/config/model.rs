@@ -50,6 +50,8 @@ pub struct Run {
     pub workers: Option<u32>,
     /// Rows of a batch at most; 1,024.
     pub batch_rows: u32,
+    /// How long the run may stand still before that is told; 30 s. `None`: it is not looked at.
+    pub max_stall: Option<Duration>,
 }
 
 choices! {

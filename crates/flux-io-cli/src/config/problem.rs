@@ -77,6 +77,8 @@ codes! {
     Stopped = 103,
     /// What was counted does not add up.
     Unbalanced = 104,
+    /// The run could not go on.
+    Stalled = 105,
 }
 
 /// Codes from here on are of runs.

@@ -14,7 +14,8 @@ use super::model::{
 use super::problem::Code;
 use super::section::Section;
 use super::shape::PIPELINE;
-use toml::de::DeTable;
+use std::time::Duration;
+use toml::de::{DeTable, DeValue};
 
 /// The whole file. `None` when so much is missing that there is no pipeline to speak of; problems
 /// are in the log either way.
@@ -74,12 +75,32 @@ fn run(section: Option<&Section<'_, '_>>) -> Run {
         engine: section.and_then(|s| s.choice("engine")).unwrap_or(Engine::Tokio),
         workers: section.and_then(|s| s.integer("workers")).map(|n| n.value as u32),
         batch_rows: section.and_then(|s| s.integer("batch_rows")).map_or(1024, |n| n.value as u32),
+        max_stall: section.map_or(Some(MAX_STALL), max_stall),
+    }
+}
+
+/// Long beside what a disk, a pipe or a jq program takes for one batch.
+const MAX_STALL: Duration = Duration::from_secs(30);
+
+fn max_stall(s: &Section<'_, '_>) -> Option<Duration> {
+    match s.value("max_stall").map(|v| v.get_ref()) {
+        None => Some(MAX_STALL),
+        Some(DeValue::String(text)) if text == "off" => None,
+        Some(_) => Some(s.duration("max_stall", true).map_or(MAX_STALL, |d| {
+            if d.value.is_zero() {
+                let what = format!("`max_stall` in {} is 0", s.title);
+                let why = "every run would stand still at once";
+                let fix = "give it a length, or write \"off\"";
+                s.log.add(Code::Range, d.at, what, why, fix);
+            }
+            d.value
+        })),
     }
 }
 
 fn event_time(s: &Section<'_, '_>) -> Option<EventTime> {
     let field = s.text("field").and_then(|f| s.checked(f, "a field", s.log.checks.path));
-    let lag = s.duration("lag", true).map_or(std::time::Duration::ZERO, |d| d.value);
+    let lag = s.duration("lag", true).map_or(Duration::ZERO, |d| d.value);
     let idle_after = s.duration("idle_after", false).map(|d| d.value);
     Some(EventTime { field: field?, lag, idle_after })
 }

@@ -101,6 +101,11 @@ static RUN: Shape = Shape {
             Form::Integer(1, 16_384),
             "Rows of a batch at most; 1024 when not given.",
         ),
+        key(
+            "max_stall",
+            Form::Either(&[Form::Word(&["off"]), Form::Duration]),
+            "A run that stands still so long is told why, and fails if it can never go on; 30s when not given.",
+        ),
     ],
 };
 

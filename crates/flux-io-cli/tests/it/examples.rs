@@ -73,6 +73,10 @@ fn every_key_arrives() {
     let csv = CsvShape { delimiter: b';', quote: b'\'', names: Some(vec!["k".into(), "v".into()]) };
     assert_eq!((&p.sources[0].csv, p.sources[1].frame_length), (&csv, FrameLength::Varint));
     assert_eq!((p.run.workers, p.run.batch_rows), (Some(4), 256));
+    assert_eq!(p.run.max_stall, Some(Duration::from_secs(300)));
+    let off = FULL.replace("max_stall = \"5min\"", "max_stall = \"off\"");
+    assert_eq!(read(off.as_bytes()).unwrap().run.max_stall, None);
+    assert_eq!(read(FLIGHTS.as_bytes()).unwrap().run.max_stall, Some(Duration::from_secs(30)));
     assert_eq!((p.tests[0].dead_letters, p.tests[0].duplicates), (Some(0), Some(3)));
 }
 

@@ -7,6 +7,8 @@ mod broken;
 mod catalogue;
 mod examples;
 mod golden;
+#[cfg(unix)]
+mod live;
 mod program;
 mod schema;
 #[cfg(unix)]

@@ -12,7 +12,7 @@ use crate::id::Epoch;
 use crate::mutant;
 use crate::run::{RunFailure, TaskReport};
 use crate::stage::{Control, Outbox, Parcel, Removed};
-use crate::sync::Arc;
+use crate::sync::{Arc, AtomicU64};
 use crate::time::Moment;
 use crate::watchdog::Doing;
 use std::task::{Context, Poll};
@@ -117,6 +117,11 @@ impl<'env> Chain<'env> {
             self.yields_at = self.now.plus(self.run.host.slice());
         }
         over
+    }
+
+    /// Where a watchdog reads which input edges hold the time of this task back.
+    pub(super) fn held(&self) -> Option<Arc<AtomicU64>> {
+        self.heart.as_ref().map(Heart::held)
     }
 
     /// A parcel has moved.
@@ -382,6 +387,18 @@ impl<'env> Chain<'env> {
 
     /// One poll of a wait: for `inner`, a deadline, or somebody at the handle.
     pub(super) fn poll_wait<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        inner: impl FnOnce(&mut Context<'_>) -> Poll<T>,
+    ) -> Poll<Woke<T>> {
+        let woke = self.poll_woke(cx, inner);
+        if let (Poll::Ready(_), Some(h)) = (&woke, &self.heart) {
+            h.works();
+        }
+        woke
+    }
+
+    fn poll_woke<T>(
         &mut self,
         cx: &mut Context<'_>,
         inner: impl FnOnce(&mut Context<'_>) -> Poll<T>,

@@ -5,7 +5,7 @@ use super::head::{EdgesHead, Head, SourceHead};
 use super::link::Link;
 use super::tail::{OutEdge, SinkEnd, Tail, io_of};
 use super::task::TaskBody;
-use super::watch::Dog;
+use super::watch::{Dog, FAILED_ROWS};
 use super::{Collector, EdgeRun, ROUTING, Shared, Task};
 use crate::edge::{Edge, EdgeQueue};
 use crate::graph::{ChannelOrdering, Graph, GraphEdge, Route, StageKind, StageNode};
@@ -386,7 +386,7 @@ impl<'env> Cutter<'env> {
         let groups = self.dead_edges.iter().map(|e| (0, false, vec![e.clone()])).collect();
         let name = format!("{}#0", self.graph.nodes[stage].name);
         self.edges.push(EdgeRun {
-            from: "(failed rows)".into(),
+            from: FAILED_ROWS.into(),
             to: self.graph.nodes[stage].name.clone(),
             capacity: self.graph.buffer.capacity,
             pairs: (0..self.dead_edges.len() as u32).map(|i| (i, 0)).collect(),

@@ -12,6 +12,7 @@ use crate::io::DynSource;
 use crate::mutant;
 use crate::run::StageState;
 use crate::stage::Control;
+use crate::sync::{Arc, AtomicU64, Ordering};
 use crate::time::{Moment, Timestamp};
 use std::collections::VecDeque;
 use std::task::{Context, Poll};
@@ -78,6 +79,8 @@ pub(super) struct EdgesHead {
     queue: VecDeque<Input>,
     idle: bool,
     done: bool,
+    /// Where a watchdog reads which input edges hold the time of this task back.
+    pub(super) held: Option<Arc<AtomicU64>>,
 }
 
 impl EdgesHead {
@@ -93,6 +96,7 @@ impl EdgesHead {
             queue: VecDeque::new(),
             idle: false,
             done: false,
+            held: None,
         };
         if groups.iter().all(|g| g.2.is_empty()) {
             // Nobody will ever send anything.
@@ -169,8 +173,11 @@ impl EdgesHead {
             }
             if !moved {
                 // Whoever found an edge full that is left alone now may find room there.
-                if self.ins.len() > 1 {
-                    self.ins.iter().for_each(|e| e.edge.nudge());
+                for (i, e) in self.ins.iter().enumerate() {
+                    let wanted = self.wants(i, follows_time);
+                    if self.ins.len() > 1 || !wanted {
+                        e.edge.nudge(wanted);
+                    }
                 }
                 return Poll::Pending;
             }
@@ -200,6 +207,7 @@ impl EdgesHead {
         self.units[unit].idle = false;
         self.idle = false;
         if b.meta().marks.is_empty() {
+            self.tell_held();
             return b;
         }
         let others = self.minimum(Some(unit));
@@ -220,6 +228,7 @@ impl EdgesHead {
             }
         }
         b.meta_mut().marks = kept;
+        self.tell_held();
         b
     }
 
@@ -272,6 +281,21 @@ impl EdgesHead {
             self.queue.push_back(Input::Control(Control::Idle));
         }
         self.idle = all_idle;
+        self.tell_held();
+    }
+
+    /// In a watched run, tells which of the first 64 input edges hold the time of this task back:
+    /// those that count and promise less than another one has.
+    fn tell_held(&self) {
+        let Some(held) = &self.held else { return };
+        let furthest = self.units.iter().filter_map(|u| u.watermark).max();
+        let holds = |e: &InEdge| {
+            let u = &self.units[e.unit];
+            !(e.ended || u.idle || u.quarantined) && u.watermark < furthest
+        };
+        let each = self.ins.iter().take(64).enumerate();
+        let mask = each.fold(0, |mask, (i, e)| mask | u64::from(holds(e)) << i);
+        held.store(mask, Ordering::Relaxed);
     }
 
     fn end(&mut self, i: usize) {

@@ -114,6 +114,19 @@ async fn wait_while(
     chain: &mut Chain<'_>,
     waiting: impl Fn(&Chain<'_>) -> bool,
 ) -> Result<(), Halt> {
+    if !waiting(chain) {
+        return Ok(());
+    }
+    let waited_for = std::mem::replace(&mut chain.waits_for, Doing::Stage);
+    let ended = serve_while(chain, waiting).await;
+    chain.waits_for = waited_for;
+    ended
+}
+
+async fn serve_while(
+    chain: &mut Chain<'_>,
+    waiting: impl Fn(&Chain<'_>) -> bool,
+) -> Result<(), Halt> {
     while waiting(chain) {
         // What is finished does not wait for what is not: it is sent before the task waits (S5).
         let open = chain.has_open();
@@ -140,6 +153,7 @@ async fn drive_edges(head: &mut EdgesHead, chain: &mut Chain<'_>) -> Result<(), 
         let (run, slot) = (Arc::clone(&chain.run), chain.slot);
         recover(&mut chain.tail, &run, slot).await?;
     }
+    head.held = chain.held();
     let mut n = 0;
     while !chain.finished {
         turn(&mut n, chain).await?;

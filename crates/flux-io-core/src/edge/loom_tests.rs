@@ -147,7 +147,7 @@ fn a_receiver_that_turns_away_lets_the_sender_on() {
         let theirs = ours.clone();
         let sender = thread::spawn(move || drop(send(&theirs, None, 3)));
         receive(&ours, &mut None);
-        ours.nudge();
+        ours.nudge(true);
         sender.join().unwrap();
         assert_eq!(lock(&ours.0).queue.depth(), 3);
     });

@@ -19,6 +19,8 @@ pub(super) struct Summary<'a> {
     pub(super) name: &'a str,
     pub(super) report: &'a RunReport,
     pub(super) tally: &'a Tally,
+    /// How often the run stood still for long.
+    pub(super) stalls: u64,
     pub(super) sources: &'a [Reading],
     pub(super) accumulator: Option<&'a str>,
     pub(super) took: Duration,
@@ -89,6 +91,7 @@ impl Summary<'_> {
             .plain("open", ledger.get(Class::Open))
             .counts("ledger", ledger.classes())
             .plain("records_written", tally.records)
+            .plain("stalls", self.stalls)
             .plain("seconds", format!("{:.6}", self.took.as_secs_f64()))
             .plain("records_per_second", rate(records, self.took))
             .plain("keyed_state_bytes_max", self.held)
@@ -135,6 +138,9 @@ impl Summary<'_> {
         }
         if self.accumulator.is_some() {
             line(t, 0, "open", ledger.get(Class::Open), "")?;
+        }
+        if self.stalls > 0 {
+            line(t, 0, "stalls", self.stalls, "times it stood still for max_stall")?;
         }
         let memory = peak_memory().map_or_else(String::new, |kib| {
             format!("peak memory {:.1} MiB, ", kib as f64 / 1024.0)

@@ -4,45 +4,45 @@ use super::kit::{Seen, Tape, balanced, by_row, completed};
 use crate::doubles::{CollectSink, Gate, Line, ScriptSource, Shelf, VecSource};
 use crate::plans::{HandPlan, column};
 use flux_io_core::{
-    AnyBatch, Batch, BufferPolicy, ChannelDescriptor, EdgeStats, Engine, IoCx, Moment, Node,
-    Outbox, RunOptions, Sink, StageCx, StageError, Step, Timestamp, WhenFull,
+    AnyBatch, Batch, BufferPolicy, ChannelDescriptor, EdgeStats, Engine, IoCx, Node, Observer,
+    Outbox, RunOptions, Sink, StageCx, StageError, Step, Stuck, Timestamp, Watchdog, WhenFull,
 };
 use std::ops::Range;
+use std::sync::Arc;
 
 fn edge(report: &flux_io_core::RunReport, from: &str) -> (usize, EdgeStats) {
     let e = report.edges.iter().find(|e| e.from == from);
     e.map(|e| (e.capacity, e.stats)).unwrap_or_default()
 }
 
-/// Sleeps in its first write.
-struct Slow {
-    inner: CollectSink<u64>,
-    until: Option<Moment>,
-}
+/// Opens a gate when the run stands still with a task that waits for room behind the stage
+/// `second`.
+struct Blocked(Gate);
 
-impl Sink for Slow {
-    type Col = Vec<u64>;
-
-    async fn write(&mut self, batch: &mut Batch<Vec<u64>>, cx: &IoCx) -> Result<(), StageError> {
-        let until = *self.until.get_or_insert(cx.now().plus(super::timers::ms(5)));
-        cx.sleep_until(until).await;
-        self.inner.write(batch, cx).await
+impl Observer for Blocked {
+    fn on_stuck(&self, stuck: &Stuck) {
+        if stuck.queues.iter().any(|q| q.from == "second#0" && q.sender_waits) {
+            self.0.open();
+        }
     }
 }
 
-/// With a sink that sleeps in its first write and edges of one to three batches, no row is lost, no
-/// edge is over its bound, and the waits are counted.
+/// With a sink that is in its first write until its sender waits, and edges of one to three batches,
+/// no row is lost, no edge is over its bound, and the waits are counted.
 pub fn a_slow_sink_holds_its_senders_back(engine: &dyn Engine) {
     for capacity in 1..=3 {
         for batch in [1, 16] {
             let (sink, shelf) = CollectSink::<u64>::new();
-            let sink = Slow { inner: sink, until: None };
+            let gate = Gate::new();
+            let sink = Gated { begun: Gate::new(), gate: gate.clone(), inner: sink };
             let plan = HandPlan::from("in", VecSource::<u64>::new(0..1_000))
                 .capacity(capacity)
                 .then("first", by_row(|r, out| out.push(r)))
                 .then("second", by_row(|r, out| out.push(r)))
                 .into("out", sink);
+            let dog = Watchdog::new(super::timers::ms(1), 2);
             let options = RunOptions::default().batch(batch).chain(false);
+            let options = options.watchdog(dog).observer(Arc::new(Blocked(gate)));
             let report = engine.run_plan(plan.plan(), options);
             completed(&report);
             assert_eq!(shelf.take(), (0..1_000).collect::<Vec<u64>>());

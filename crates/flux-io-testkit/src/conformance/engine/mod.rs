@@ -161,6 +161,9 @@ macro_rules! with_engine_laws {
                 a_sink_that_hangs_is_found,
                 a_deadlock_is_named_with_its_cycle,
                 a_livelock_is_found,
+                a_task_that_refuses_its_only_input_is_found,
+                a_part_that_stands_still_is_told,
+                a_silent_source_is_named,
                 b065_a_flush_is_asked_for_before_the_run_fails;
         }
     };
@@ -177,6 +180,7 @@ macro_rules! with_virtual_time_laws {
                 a_long_wait_costs_no_real_time;
             watchdog:
                 an_idle_run_is_not_stuck,
+                a_silent_source_that_holds_nobody_up_is_not_told,
                 a_known_pause_is_not_stuck,
                 what_moves_again_is_looked_at_again;
         }

@@ -36,6 +36,8 @@ impl Stage for Bell {
             if row == WITHDRAW {
                 cx.cancel_wake();
                 self.due = None;
+                // On a machine that was slow it may have fired before.
+                drop(self.fired.take());
             } else {
                 let at = cx.now().plus(ms(row));
                 cx.wake_at(at);
