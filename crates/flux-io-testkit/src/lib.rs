@@ -10,6 +10,7 @@
 //! and tests elsewhere, run on; [`plans`] builds execution plans by hand.
 
 pub mod conformance;
+pub mod dag;
 pub mod doubles;
 #[cfg(feature = "jobs")]
 pub mod jobs;

@@ -4,6 +4,8 @@
 #![cfg(test)]
 
 #[cfg(flux_io_mutants)]
+mod random;
+#[cfg(flux_io_mutants)]
 mod sim;
 
 /// The code that ships has none of the known faults: the macro that would switch one on is the

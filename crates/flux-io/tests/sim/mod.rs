@@ -13,6 +13,7 @@ pub(crate) mod line;
 mod lossy;
 mod model;
 mod paired;
+mod random;
 mod sequenced;
 mod tape;
 
@@ -39,7 +40,7 @@ pub(crate) struct Size(pub(crate) u32, pub(crate) u32);
 const LONG: u32 = 10_000;
 
 /// Every pipeline; the one with the most ways to go has two places.
-pub(crate) const ALL: [Scenario; 12] = [
+pub(crate) const ALL: [Scenario; 13] = [
     assembled::SCENARIO,
     durable::SCENARIO,
     line_scenario(),
@@ -52,6 +53,7 @@ pub(crate) const ALL: [Scenario; 12] = [
     paired::SCENARIO,
     sequenced::SCENARIO,
     called::SCENARIO,
+    random::SCENARIO,
 ];
 
 const fn line_scenario() -> Scenario {
