@@ -4,8 +4,10 @@
 mod deadlines;
 #[cfg(all(test, flux_io_loom))]
 mod loom_tests;
+mod outside;
 
 pub use deadlines::Deadlines;
+pub use outside::Outside;
 
 use crate::mutant;
 use crate::sync::{Arc, Mutex, lock};
@@ -15,6 +17,9 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
+
+/// Work for another thread.
+pub type Job = Box<dyn FnOnce() + Send>;
 
 /// A boxed future that may borrow.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -58,8 +63,18 @@ pub trait Host: Send + Sync {
     fn arm(&self, at: Moment, waker: &Waker) -> TimerId;
     /// Withdraws a timer; unknown and fired ones are ignored.
     fn cancel(&self, id: TimerId);
-    /// Runs work that blocks: in place, in a small pool, or as a scheduled step.
-    fn blocking(&self, job: Box<dyn FnOnce() + Send>);
+    /// Runs work that blocks for a bounded time (a disk): in place, in a small pool, or as a
+    /// scheduled step. Work that may wait for somebody else to do something belongs to
+    /// [`Host::outside`]: here it would hold up everybody's.
+    fn blocking(&self, job: Job);
+    /// Runs work that may block for ever (a read from a pipe or a terminal): beside everything
+    /// else, so that it holds up nothing, however many such jobs there are. Nobody waits for it to
+    /// end, neither a stop nor the end of the run. Each connector has at most one at a time. Where
+    /// no thread can be had the job is dropped unrun.
+    ///
+    /// Engines start a thread for it ([`Outside`] keeps those that are idle). A host whose every
+    /// step is its own choice makes it one of them.
+    fn outside(&self, job: Job);
     /// A choice in `0..n`. Engines that record nothing answer 0.
     fn choose(&self, kind: ChoiceKind, n: u32) -> u32 {
         let _ = (kind, n);
@@ -186,10 +201,10 @@ impl<T> Drop for Finish<T> {
 }
 
 impl<T: Send + 'static> Blocking<T> {
-    pub(crate) fn start(host: &Arc<dyn Host>, job: impl FnOnce() -> T + Send + 'static) -> Self {
+    pub(crate) fn start(job: impl FnOnce() -> T + Send + 'static, run: impl FnOnce(Job)) -> Self {
         let cell = Arc::new(Mutex::new(JobCell { result: None, waker: None, gone: false }));
         let finish = Finish(Arc::clone(&cell));
-        host.blocking(Box::new(move || {
+        run(Box::new(move || {
             let r = job();
             lock(&finish.0).result = Some(r);
             drop(finish);

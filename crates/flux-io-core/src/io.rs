@@ -75,7 +75,8 @@ impl IoCx {
         Sleep::until(&self.host, at)
     }
 
-    /// Runs work that blocks (files) where the engine wants it; in place on the sync engine.
+    /// Runs work that blocks for a bounded time (files) where the engine wants it; in place on the
+    /// sync engine. What may wait for somebody else belongs to [`IoCx::outside`].
     ///
     /// The job is not stopped when the future is dropped, so whatever it takes from outside must
     /// come back through state it shares with the source (law I1).
@@ -83,7 +84,17 @@ impl IoCx {
         &self,
         job: impl FnOnce() -> T + Send + 'static,
     ) -> Blocking<T> {
-        Blocking::start(&self.host, job)
+        Blocking::start(job, |job| self.host.blocking(job))
+    }
+
+    /// Runs work that may block for ever (pipes, terminals, sockets without a reactor), on a thread
+    /// that nothing else waits for: no other source, no stop, not the end of the run. Start at most
+    /// one at a time. The job is not stopped either; see [`IoCx::blocking`].
+    pub fn outside<T: Send + 'static>(
+        &self,
+        job: impl FnOnce() -> T + Send + 'static,
+    ) -> Blocking<T> {
+        Blocking::start(job, |job| self.host.outside(job))
     }
 
     /// Whether sockets can be used on this engine.

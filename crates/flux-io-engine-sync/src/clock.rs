@@ -1,8 +1,10 @@
 //! The virtual clock and its timers.
 
 use crate::choices::{Choice, Recorder};
-use crate::sync::{AtomicU64, Mutex, Ordering, lock};
-use flux_io_core::{ChoiceKind, Choices, Deadlines, Host, Moment, TimerId, Timestamp};
+use crate::sync::{AtomicU64, Builder, Mutex, Ordering, lock};
+use flux_io_core::{
+    ChoiceKind, Choices, Deadlines, Host, Job, Moment, Outside, TimerId, Timestamp,
+};
 use std::task::Waker;
 
 pub(crate) struct Virtual {
@@ -11,6 +13,7 @@ pub(crate) struct Virtual {
     now: AtomicU64,
     timers: Mutex<Deadlines>,
     choices: Mutex<Recorder>,
+    outside: Outside,
 }
 
 impl Virtual {
@@ -20,6 +23,7 @@ impl Virtual {
             now: AtomicU64::new(0),
             timers: Mutex::default(),
             choices: Mutex::new(choices),
+            outside: Outside::new(),
         }
     }
 
@@ -65,8 +69,15 @@ impl Host for Virtual {
         drop(withdrawn);
     }
 
-    fn blocking(&self, job: Box<dyn FnOnce() + Send>) {
+    fn blocking(&self, job: Job) {
         job();
+    }
+
+    fn outside(&self, job: Job) {
+        self.outside.run(job, |body| {
+            // Without a thread the job is dropped, which is what its connector is told.
+            drop(Builder::new().name("flux-io-outside".into()).spawn(body));
+        });
     }
 
     fn choose(&self, kind: ChoiceKind, n: u32) -> u32 {

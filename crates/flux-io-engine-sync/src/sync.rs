@@ -10,7 +10,7 @@ use std as door;
 
 pub(crate) use door::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 pub(crate) use door::sync::{Mutex, MutexGuard};
-pub(crate) use door::thread::{Thread, current, park};
+pub(crate) use door::thread::{Builder, Thread, current, park};
 pub(crate) use std::sync::{Arc, PoisonError};
 
 /// Locks `m`; a poisoned lock is taken over, since no user code ever runs under it.

@@ -6,6 +6,7 @@ use super::encode::Encode;
 use super::temp::Temp;
 use crate::disk::{Disk, OsDisk};
 use crate::frames::BLOCK_BYTES;
+use crate::offload::Place;
 use crate::sync::{Arc, AtomicBool, Ordering};
 use flux_io_core::{Batch, ConnectorDescriptor, ErrorClass, ErrorKind, IoCx, Sink, StageError};
 use std::io;
@@ -123,7 +124,7 @@ impl<E: Encode> FileSink<E> {
             temp: None,
             given_up: Arc::clone(&given_up),
         };
-        let out = Buffered::new(target);
+        let out = Buffered::new(target, Place::Disk);
         let write_bytes = BLOCK_BYTES;
         Self { encode, out, path, phase: Phase::New, write_bytes, dirty: false, given_up }
     }

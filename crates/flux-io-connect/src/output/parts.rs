@@ -8,6 +8,7 @@ use super::names::Names;
 use super::parts_target::Target;
 use crate::disk::{Disk, OsDisk};
 use crate::frames::BLOCK_BYTES;
+use crate::offload::Place;
 use crate::sync::Arc;
 use flux_io_core::{
     Batch, ConnectorDescriptor, Epoch, ErrorClass, ErrorKind, IoCx, Sink, StageError,
@@ -70,7 +71,7 @@ impl<E: Encode> PartsSink<E> {
         let names = Names::new(dir.clone(), name.into());
         Self {
             encode,
-            out: Buffered::new(Target::new(Arc::new(OsDisk), names)),
+            out: Buffered::new(Target::new(Arc::new(OsDisk), names), Place::Disk),
             dir,
             phase: Phase::New,
             write_bytes: BLOCK_BYTES,

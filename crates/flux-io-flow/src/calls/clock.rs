@@ -58,4 +58,9 @@ impl Host for StageClock {
     fn blocking(&self, job: Box<dyn FnOnce() + Send>) {
         job();
     }
+
+    /// As `blocking`.
+    fn outside(&self, job: Box<dyn FnOnce() + Send>) {
+        job();
+    }
 }
