@@ -1,11 +1,14 @@
 //! What an engine gives to the tasks it polls: time, timers, a place for blocking work, choices.
 //! Tasks themselves are plain futures and never spawn.
 
+mod abroad;
 mod deadlines;
 #[cfg(all(test, flux_io_loom))]
 mod loom_tests;
 mod outside;
 
+pub use abroad::VirtualTime;
+pub(crate) use abroad::{Abroad, watched};
 pub use deadlines::Deadlines;
 pub use outside::Outside;
 
@@ -86,6 +89,11 @@ pub trait Host: Send + Sync {
     fn slice(&self) -> Duration {
         Duration::ZERO
     }
+    /// The host's time, when it is virtual and there is an outside that could be waited for: it must
+    /// not jump while somebody outside is at work.
+    fn virtual_time(&self) -> Option<&dyn VirtualTime> {
+        None
+    }
     /// Whether sockets and other reactor-bound input can be used here.
     fn has_reactor(&self) -> bool {
         false
@@ -95,7 +103,9 @@ pub trait Host: Send + Sync {
 /// At most one armed timer; dropping it cancels. Setting the same moment again arms nothing.
 pub(crate) struct Alarm {
     host: Arc<dyn Host>,
-    armed: Option<(Moment, TimerId, Waker)>,
+    /// With where its waker's data stand: no clone, which would look like somebody outside. While
+    /// the timer is armed the host holds one, so nothing else can stand there.
+    armed: Option<(Moment, TimerId, usize)>,
 }
 
 impl Alarm {
@@ -105,13 +115,14 @@ impl Alarm {
 
     pub(crate) fn set(&mut self, at: Moment, cx: &Context<'_>) {
         // Whoever polled last is woken: a future may be moved from one task to another.
-        if self.armed.as_ref().is_some_and(|a| a.0 == at && a.2.will_wake(cx.waker())) {
+        let whom = cx.waker().data().addr();
+        if self.armed.is_some_and(|a| a.0 == at && a.2 == whom) {
             return;
         }
         if !mutant!(TimersWithoutCancel) {
             self.clear();
         }
-        self.armed = Some((at, self.host.arm(at, cx.waker()), cx.waker().clone()));
+        self.armed = Some((at, self.host.arm(at, cx.waker()), whom));
     }
 
     pub(crate) fn clear(&mut self) {

@@ -68,6 +68,7 @@ pub use graph::{
 };
 pub use host::{
     Blocking, BoxFuture, ChoiceKind, Choices, Deadlines, Host, Job, Outside, Sleep, TimerId,
+    VirtualTime,
 };
 pub use id::{Epoch, SourceId, StageId};
 pub use io::{

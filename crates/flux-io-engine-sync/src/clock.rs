@@ -1,9 +1,9 @@
-//! The virtual clock and its timers.
+//! The virtual clock and its timers, and when it goes at the pace of the wall's.
 
 use crate::choices::{Choice, Recorder};
-use crate::sync::{AtomicU64, Builder, Mutex, Ordering, lock};
+use crate::sync::{AtomicU64, AtomicUsize, Builder, Mutex, Ordering, Stopwatch, lock, park_for};
 use flux_io_core::{
-    ChoiceKind, Choices, Deadlines, Host, Job, Moment, Outside, TimerId, Timestamp,
+    ChoiceKind, Choices, Deadlines, Host, Job, Moment, Outside, TimerId, Timestamp, VirtualTime,
 };
 use std::task::Waker;
 
@@ -14,6 +14,8 @@ pub(crate) struct Virtual {
     timers: Mutex<Deadlines>,
     choices: Mutex<Recorder>,
     outside: Outside,
+    /// Waits for something outside the run that are under way.
+    awaited: AtomicUsize,
 }
 
 impl Virtual {
@@ -24,6 +26,28 @@ impl Virtual {
             timers: Mutex::default(),
             choices: Mutex::new(choices),
             outside: Outside::new(),
+            awaited: AtomicUsize::new(0),
+        }
+    }
+
+    /// Nothing can run: time goes on, or the engine waits for somebody to wake a task.
+    pub(crate) fn pass(&self) {
+        if self.awaited.load(Ordering::Acquire) > 0 || !self.advance() {
+            self.wait();
+        }
+    }
+
+    /// Waits until a task is woken or the next deadline is there, at the pace of the wall's clock. A
+    /// wake that came before makes it return at once.
+    fn wait(&self) {
+        let (now, next) = (self.now(), lock(&self.timers).next());
+        let longest = next.map(|at| at.since(now));
+        let waited = Stopwatch::start();
+        park_for(longest);
+        let passed = longest.map_or_else(|| waited.elapsed(), |l| waited.elapsed().min(l));
+        self.now.fetch_max(now.plus(passed).0, Ordering::AcqRel);
+        if longest.is_some_and(|l| passed >= l) {
+            self.advance();
         }
     }
 
@@ -47,6 +71,20 @@ impl Virtual {
 
     pub(crate) fn take_choices(&self) -> Vec<Choice> {
         std::mem::replace(&mut *lock(&self.choices), Recorder::plain()).into_choices()
+    }
+}
+
+impl VirtualTime for Virtual {
+    fn armed_with(&self, waker: &Waker) -> usize {
+        lock(&self.timers).armed_with(waker)
+    }
+
+    fn outside_awaited(&self, begins: bool) {
+        if begins {
+            self.awaited.fetch_add(1, Ordering::AcqRel);
+        } else {
+            self.awaited.fetch_sub(1, Ordering::AcqRel);
+        }
     }
 }
 
@@ -78,6 +116,10 @@ impl Host for Virtual {
             // Without a thread the job is dropped, which is what its connector is told.
             drop(Builder::new().name("flux-io-outside".into()).spawn(body));
         });
+    }
+
+    fn virtual_time(&self) -> Option<&dyn VirtualTime> {
+        Some(self)
     }
 
     fn choose(&self, kind: ChoiceKind, n: u32) -> u32 {

@@ -29,6 +29,11 @@ impl StageClock {
         due.into_iter().for_each(Waker::wake);
     }
 
+    /// Armed timers.
+    pub(super) fn armed(&self) -> usize {
+        self.lock().armed.len()
+    }
+
     /// The earliest armed timer.
     pub(super) fn next(&self) -> Option<Moment> {
         self.lock().armed.next()
