@@ -7,7 +7,7 @@
 use crate::channel::{ChannelSource, Receiver, Sender, bounded, channel};
 use crate::sink::Front;
 use flux_io_core::{
-    Batch, ConnectorDescriptor, Epoch, ErrorRecord, Filled, IoCx, Meta, Sink, Source, StageError,
+    Batch, ConnectorDescriptor, Epoch, ErrorRecord, Filled, IoCx, Sink, Source, StageError,
 };
 use std::future::{Future, pending, poll_fn};
 use std::pin::pin;
@@ -174,17 +174,9 @@ impl<T: Send + 'static, K: Sink<Col = Vec<T>>> Sink for HybridSink<T, K> {
     type Col = Vec<T>;
 
     async fn write(&mut self, batch: &mut Batch<Vec<T>>, cx: &IoCx) -> Result<(), StageError> {
-        let before = batch.len();
-        self.pull.send_what_fits(&mut Front::of(&mut batch.col).rest);
+        self.pull.send_what_fits(&mut Front::of(batch).rest);
         if batch.is_empty() {
             return Ok(());
-        }
-        let taken = before - batch.len();
-        if taken > 0 {
-            let all = std::mem::take(&mut batch.meta);
-            let rest = (taken as u32..before as u32).collect();
-            batch.meta = Meta::default();
-            batch.meta.select(&all, Some(rest));
         }
         self.push.write(batch, cx).await
     }

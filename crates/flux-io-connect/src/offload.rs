@@ -3,12 +3,22 @@
 //! The state moves into the job and comes back with its result. The job in flight is kept in the
 //! connector, not in the future that waits for it, so that dropping that future loses nothing
 //! (law I1): the next call waits for the same job.
+//! A job that may wait for somebody outside is started as such, so that it holds up no other.
 
 use flux_io_core::{Blocking, ErrorClass, ErrorKind, IoCx, StageError};
 use std::fmt;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::task::Poll;
+
+/// What a job blocks for, and so where it runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// A disk, which answers.
+    Disk,
+    /// Somebody who may never answer: the other end of a pipe, a terminal.
+    Outside,
+}
 
 /// State that is either here or in one blocking job that gives an `R`.
 pub(crate) struct Offload<S, R> {
@@ -37,12 +47,21 @@ impl<S: Send + 'static, R: Send + 'static> Offload<S, R> {
     }
 
     /// Starts a job unless one is under way; then nothing happens.
-    pub(crate) fn start(&mut self, cx: &IoCx, job: impl FnOnce(&mut S) -> R + Send + 'static) {
+    pub(crate) fn start(
+        &mut self,
+        cx: &IoCx,
+        place: Place,
+        job: impl FnOnce(&mut S) -> R + Send + 'static,
+    ) {
         if let Some(mut state) = self.here.take() {
-            self.away = Some(cx.blocking(move || {
+            let job = move || {
                 let r = job(&mut state);
                 (state, r)
-            }));
+            };
+            self.away = Some(match place {
+                Place::Disk => cx.blocking(job),
+                Place::Outside => cx.outside(job),
+            });
         }
     }
 
@@ -81,6 +100,7 @@ impl<S: Send + 'static, R: Send + 'static> Offload<S, R> {
 }
 
 fn lost() -> StageError {
-    let what = "blocking file work panicked or was dropped by the engine; start the run again";
+    let what = "blocking work on a file or pipe panicked, or no thread could be had for it; start the \
+                run again";
     StageError::new(ErrorClass::Catastrophic, ErrorKind::Io, what)
 }

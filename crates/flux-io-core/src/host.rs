@@ -1,11 +1,16 @@
 //! What an engine gives to the tasks it polls: time, timers, a place for blocking work, choices.
 //! Tasks themselves are plain futures and never spawn.
 
+mod abroad;
 mod deadlines;
 #[cfg(all(test, flux_io_loom))]
 mod loom_tests;
+mod outside;
 
+pub use abroad::VirtualTime;
+pub(crate) use abroad::{Abroad, watched};
 pub use deadlines::Deadlines;
+pub use outside::Outside;
 
 use crate::mutant;
 use crate::sync::{Arc, Mutex, lock};
@@ -15,6 +20,9 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
+
+/// Work for another thread.
+pub type Job = Box<dyn FnOnce() + Send>;
 
 /// A boxed future that may borrow.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -58,8 +66,18 @@ pub trait Host: Send + Sync {
     fn arm(&self, at: Moment, waker: &Waker) -> TimerId;
     /// Withdraws a timer; unknown and fired ones are ignored.
     fn cancel(&self, id: TimerId);
-    /// Runs work that blocks: in place, in a small pool, or as a scheduled step.
-    fn blocking(&self, job: Box<dyn FnOnce() + Send>);
+    /// Runs work that blocks for a bounded time (a disk): in place, in a small pool, or as a
+    /// scheduled step. Work that may wait for somebody else to do something belongs to
+    /// [`Host::outside`]: here it would hold up everybody's.
+    fn blocking(&self, job: Job);
+    /// Runs work that may block for ever (a read from a pipe or a terminal): beside everything
+    /// else, so that it holds up nothing, however many such jobs there are. Nobody waits for it to
+    /// end, neither a stop nor the end of the run. Each connector has at most one at a time. Where
+    /// no thread can be had the job is dropped unrun.
+    ///
+    /// Engines start a thread for it ([`Outside`] keeps those that are idle). A host whose every
+    /// step is its own choice makes it one of them.
+    fn outside(&self, job: Job);
     /// A choice in `0..n`. Engines that record nothing answer 0.
     fn choose(&self, kind: ChoiceKind, n: u32) -> u32 {
         let _ = (kind, n);
@@ -71,6 +89,11 @@ pub trait Host: Send + Sync {
     fn slice(&self) -> Duration {
         Duration::ZERO
     }
+    /// The host's time, when it is virtual and there is an outside that could be waited for: it must
+    /// not jump while somebody outside is at work.
+    fn virtual_time(&self) -> Option<&dyn VirtualTime> {
+        None
+    }
     /// Whether sockets and other reactor-bound input can be used here.
     fn has_reactor(&self) -> bool {
         false
@@ -80,7 +103,9 @@ pub trait Host: Send + Sync {
 /// At most one armed timer; dropping it cancels. Setting the same moment again arms nothing.
 pub(crate) struct Alarm {
     host: Arc<dyn Host>,
-    armed: Option<(Moment, TimerId, Waker)>,
+    /// With where its waker's data stand: no clone, which would look like somebody outside. While
+    /// the timer is armed the host holds one, so nothing else can stand there.
+    armed: Option<(Moment, TimerId, usize)>,
 }
 
 impl Alarm {
@@ -90,13 +115,14 @@ impl Alarm {
 
     pub(crate) fn set(&mut self, at: Moment, cx: &Context<'_>) {
         // Whoever polled last is woken: a future may be moved from one task to another.
-        if self.armed.as_ref().is_some_and(|a| a.0 == at && a.2.will_wake(cx.waker())) {
+        let whom = cx.waker().data().addr();
+        if self.armed.is_some_and(|a| a.0 == at && a.2 == whom) {
             return;
         }
         if !mutant!(TimersWithoutCancel) {
             self.clear();
         }
-        self.armed = Some((at, self.host.arm(at, cx.waker()), cx.waker().clone()));
+        self.armed = Some((at, self.host.arm(at, cx.waker()), whom));
     }
 
     pub(crate) fn clear(&mut self) {
@@ -186,10 +212,10 @@ impl<T> Drop for Finish<T> {
 }
 
 impl<T: Send + 'static> Blocking<T> {
-    pub(crate) fn start(host: &Arc<dyn Host>, job: impl FnOnce() -> T + Send + 'static) -> Self {
+    pub(crate) fn start(job: impl FnOnce() -> T + Send + 'static, run: impl FnOnce(Job)) -> Self {
         let cell = Arc::new(Mutex::new(JobCell { result: None, waker: None, gone: false }));
         let finish = Finish(Arc::clone(&cell));
-        host.blocking(Box::new(move || {
+        run(Box::new(move || {
             let r = job();
             lock(&finish.0).result = Some(r);
             drop(finish);

@@ -15,7 +15,7 @@
 use crate::batch::{AnyBatch, Batch, ColumnType, Seq};
 use crate::column::Column;
 use crate::error::{ErrorClass, ErrorKind, ErrorRecord, StageError};
-use crate::host::{Blocking, BoxFuture, Host, Sleep};
+use crate::host::{Blocking, BoxFuture, Host, Sleep, watched};
 use crate::id::{Epoch, SourceId};
 use crate::sync::Arc;
 use crate::time::{Moment, Timestamp};
@@ -75,7 +75,8 @@ impl IoCx {
         Sleep::until(&self.host, at)
     }
 
-    /// Runs work that blocks (files) where the engine wants it; in place on the sync engine.
+    /// Runs work that blocks for a bounded time (files) where the engine wants it; in place on the
+    /// sync engine. What may wait for somebody else belongs to [`IoCx::outside`].
     ///
     /// The job is not stopped when the future is dropped, so whatever it takes from outside must
     /// come back through state it shares with the source (law I1).
@@ -83,7 +84,17 @@ impl IoCx {
         &self,
         job: impl FnOnce() -> T + Send + 'static,
     ) -> Blocking<T> {
-        Blocking::start(&self.host, job)
+        Blocking::start(job, |job| self.host.blocking(job))
+    }
+
+    /// Runs work that may block for ever (pipes, terminals, sockets without a reactor), on a thread
+    /// that nothing else waits for: no other source, no stop, not the end of the run. Start at most
+    /// one at a time. The job is not stopped either; see [`IoCx::blocking`].
+    pub fn outside<T: Send + 'static>(
+        &self,
+        job: impl FnOnce() -> T + Send + 'static,
+    ) -> Blocking<T> {
+        Blocking::start(job, |job| self.host.outside(job))
     }
 
     /// Whether sockets can be used on this engine.
@@ -399,7 +410,7 @@ impl<S: Source> DynSource for ErasedSource<S> {
         Box::pin(async move {
             let batch = self.stamp(out)?;
             let rows = CountRows { before: batch.len(), next: &mut self.next, batch };
-            self.source.fill(rows.batch, cx).await
+            watched(&cx.host, self.source.fill(rows.batch, cx)).await
         })
     }
     fn take_faults(&mut self) -> Vec<ErrorRecord> {
@@ -483,16 +494,16 @@ impl<S: Sink> DynSink for ErasedSink<S> {
         batch: &'a mut AnyBatch,
         cx: &'a IoCx,
     ) -> BoxFuture<'a, Result<(), StageError>> {
-        Box::pin(async move { self.0.write(batch.get_mut()?, cx).await })
+        Box::pin(async move { watched(&cx.host, self.0.write(batch.get_mut()?, cx)).await })
     }
     fn flush<'a>(&'a mut self, cx: &'a IoCx) -> BoxFuture<'a, Result<(), StageError>> {
-        Box::pin(self.0.flush(cx))
+        Box::pin(watched(&cx.host, self.0.flush(cx)))
     }
     fn holds_back(&self) -> bool {
         self.0.holds_back()
     }
     fn close<'a>(&'a mut self, cx: &'a IoCx) -> BoxFuture<'a, Result<(), StageError>> {
-        Box::pin(self.0.close(cx))
+        Box::pin(watched(&cx.host, self.0.close(cx)))
     }
     fn abort(&mut self) {
         self.0.abort();
@@ -502,21 +513,21 @@ impl<S: Sink> DynSink for ErasedSink<S> {
         epoch: Epoch,
         cx: &'a IoCx,
     ) -> BoxFuture<'a, Result<(), StageError>> {
-        Box::pin(self.0.prepare(epoch, cx))
+        Box::pin(watched(&cx.host, self.0.prepare(epoch, cx)))
     }
     fn commit<'a>(
         &'a mut self,
         epoch: Epoch,
         cx: &'a IoCx,
     ) -> BoxFuture<'a, Result<(), StageError>> {
-        Box::pin(self.0.commit(epoch, cx))
+        Box::pin(watched(&cx.host, self.0.commit(epoch, cx)))
     }
     fn recover<'a>(
         &'a mut self,
         done: Option<Epoch>,
         cx: &'a IoCx,
     ) -> BoxFuture<'a, Result<(), StageError>> {
-        Box::pin(self.0.recover(done, cx))
+        Box::pin(watched(&cx.host, self.0.recover(done, cx)))
     }
     fn descriptor(&self) -> ConnectorDescriptor {
         self.0.descriptor()

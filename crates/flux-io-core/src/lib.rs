@@ -66,7 +66,10 @@ pub use graph::{
     DEFAULT_ROWS, Decision, Graph, GraphEdge, Hints, Operator, Parallelism, PlanFault, PlannerPass,
     Route, StageKind, StageNode,
 };
-pub use host::{Blocking, BoxFuture, ChoiceKind, Choices, Deadlines, Host, Sleep, TimerId};
+pub use host::{
+    Blocking, BoxFuture, ChoiceKind, Choices, Deadlines, Host, Job, Outside, Sleep, TimerId,
+    VirtualTime,
+};
 pub use id::{Epoch, SourceId, StageId};
 pub use io::{
     CheckpointToken, ConnectorDescriptor, DynSink, DynSource, ErasedSink, ErasedSource, Filled,

@@ -827,6 +827,11 @@ pub trait Node: Send {
     fn in_flight(&self) -> usize {
         0
     }
+    /// Whether any of that is awaited from outside the run, and not a timer alone: somebody holds a
+    /// clone of the waker it was polled with. Asked after [`Node::poll`], where time is virtual.
+    fn awaits_outside(&self) -> bool {
+        false
+    }
     /// Drives what is in flight. `Ready` = something was finished and put into `outs`; the driver
     /// then moves it and calls again. Called only while `in_flight` is not 0.
     ///

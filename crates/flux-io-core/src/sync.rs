@@ -13,7 +13,7 @@ use shuttle as door;
 use std as door;
 
 pub(crate) use door::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
-pub(crate) use door::sync::{Mutex, MutexGuard};
+pub(crate) use door::sync::{Condvar, Mutex, MutexGuard};
 pub(crate) use std::sync::{Arc, PoisonError};
 
 /// Locks `m`; a poisoned lock is taken over, since no user code ever runs under it.

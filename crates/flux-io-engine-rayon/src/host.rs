@@ -2,9 +2,9 @@
 
 use crate::blocking::IoThread;
 use crate::ready::Ready;
-use crate::sync::{Arc, Stopwatch};
+use crate::sync::{Arc, Builder, Stopwatch};
 use crate::timers::Timers;
-use flux_io_core::{Host, Moment, TimerId, Timestamp};
+use flux_io_core::{Host, Job, Moment, Outside, TimerId, Timestamp};
 use std::task::Waker;
 use std::time::SystemTime;
 
@@ -13,13 +13,20 @@ pub(crate) struct RayonHost {
     pub(crate) ready: Arc<Ready>,
     pub(crate) timers: Timers,
     io: IoThread,
+    outside: Outside,
 }
 
 impl RayonHost {
     pub(crate) fn new() -> Self {
         let ready = Arc::new(Ready::default());
         let timers = Timers::new(Arc::clone(&ready));
-        Self { since: Stopwatch::start(), ready, timers, io: IoThread::start() }
+        Self {
+            since: Stopwatch::start(),
+            ready,
+            timers,
+            io: IoThread::start(),
+            outside: Outside::new(),
+        }
     }
 }
 
@@ -42,7 +49,14 @@ impl Host for RayonHost {
         self.timers.cancel(id);
     }
 
-    fn blocking(&self, job: Box<dyn FnOnce() + Send>) {
+    fn blocking(&self, job: Job) {
         self.io.run(job);
+    }
+
+    fn outside(&self, job: Job) {
+        self.outside.run(job, |body| {
+            // Without a thread the job is dropped, which is what its connector is told.
+            drop(Builder::new().name("flux-io-outside".into()).spawn(body));
+        });
     }
 }

@@ -2,7 +2,18 @@
 //!
 //! Nothing here knows a stage. The engine polls the tasks that core cuts from a plan; when none is
 //! ready the virtual clock jumps to the next deadline, so timeouts are exact and cost nothing
-//! (B29). Queues between tasks are bounded as on any other engine, so limits and backpressure are
+//! (B29).
+//!
+//! **Time does not jump while something outside the run is awaited**: a thread that feeds a channel
+//! or takes from an outlet, a pipe, the answer to a call. Then it goes on at the pace of the wall's
+//! clock, so a deadline fires when it is really over, also while the input is quiet. What is outside
+//! follows from who holds the waker that a source, a sink or a call was polled with: the engine's
+//! timers alone, or somebody else too. (A future with wakers of its own inside, such as a set of
+//! futures, counts as somebody else: its timers come at the wall's pace.) While a task can run no
+//! time passes at all. A run that waits only for its own clock is the same each time, to the
+//! nanosecond.
+//!
+//! Queues between tasks are bounded as on any other engine, so limits and backpressure are
 //! really exercised (B30).
 //!
 //! ```
@@ -69,8 +80,8 @@ impl SyncEngine {
 
     /// Runs a plan to its end.
     ///
-    /// When nothing can run and no deadline is pending, it waits for the outside: another thread
-    /// that feeds a channel, or somebody who uses the handle.
+    /// When nothing can run it waits for the outside, if something there is awaited or no deadline is
+    /// pending: another thread that feeds a channel, or somebody who uses the handle.
     pub fn run(&self, plan: ExecutionPlan<'_>, options: &RunOptions) -> RunReport {
         self.run_recorded(plan, options).0
     }
@@ -169,10 +180,7 @@ impl<'env> Pool<'env> {
             }
         }
         if self.ready.is_empty() {
-            if !host.advance() {
-                // Woken by any flag; a wake that came before the park makes it return at once.
-                sync::park();
-            }
+            host.pass();
             return None;
         }
         let pick = if self.picker.asks() {

@@ -1,8 +1,8 @@
 //! What the engine gives to tasks: tokio's clock, timers, and a few threads for blocking work.
 
-use crate::sync::Arc;
+use crate::sync::{Arc, Builder};
 use crate::timers::Timers;
-use flux_io_core::{Host, Moment, TimerId, Timestamp};
+use flux_io_core::{Host, Job, Moment, Outside, TimerId, Timestamp};
 use std::task::Waker;
 use std::time::{Duration, SystemTime};
 use tokio::runtime::Handle;
@@ -21,20 +21,26 @@ pub(crate) struct TokioHost {
     handle: Handle,
     pub(crate) timers: Timers,
     blocking: Arc<Semaphore>,
+    outside: Outside,
 }
 
 impl TokioHost {
     /// A host on the clock of the runtime behind `handle`, which serves it.
     pub(crate) fn of_runtime(handle: Handle) -> Self {
         let timers = Timers::of_runtime(now(), handle.clone());
-        Self { handle, timers, blocking: Arc::new(Semaphore::new(BLOCKING_JOBS)) }
+        Self::new(handle, timers)
     }
 
     /// A host whose timers the thread serves that polls the tasks, and whose blocking work the
     /// runtime behind `handle`.
     pub(crate) fn of_caller(handle: Handle) -> Self {
         let timers = Timers::of_caller(now());
-        Self { handle, timers, blocking: Arc::new(Semaphore::new(BLOCKING_JOBS)) }
+        Self::new(handle, timers)
+    }
+
+    fn new(handle: Handle, timers: Timers) -> Self {
+        let blocking = Arc::new(Semaphore::new(BLOCKING_JOBS));
+        Self { handle, timers, blocking, outside: Outside::new() }
     }
 }
 
@@ -63,7 +69,7 @@ impl Host for TokioHost {
         self.timers.cancel(id);
     }
 
-    fn blocking(&self, job: Box<dyn FnOnce() + Send>) {
+    fn blocking(&self, job: Job) {
         let gate = Arc::clone(&self.blocking);
         let handle = self.handle.clone();
         self.handle.spawn(async move {
@@ -72,6 +78,14 @@ impl Host for TokioHost {
             let job = handle.spawn_blocking(job);
             drop(job.await);
             drop(permit);
+        });
+    }
+
+    /// Not one of the runtime's blocking threads: a runtime waits for those when it is dropped.
+    fn outside(&self, job: Job) {
+        self.outside.run(job, |body| {
+            // Without a thread the job is dropped, which is what its connector is told.
+            drop(Builder::new().name("flux-io-outside".into()).spawn(body));
         });
     }
 

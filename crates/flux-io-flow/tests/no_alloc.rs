@@ -59,6 +59,9 @@ impl Host for Still {
     fn blocking(&self, job: Box<dyn FnOnce() + Send>) {
         job();
     }
+    fn outside(&self, job: Box<dyn FnOnce() + Send>) {
+        job();
+    }
 }
 
 /// What an effect gives, and the allocations of running it.

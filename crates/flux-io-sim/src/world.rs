@@ -347,6 +347,11 @@ impl Host for World {
         self.inner().jobs.push_back(job);
     }
 
+    /// As `blocking`: there is no outside that a step could wait for.
+    fn outside(&self, job: Job) {
+        self.inner().jobs.push_back(job);
+    }
+
     fn choose(&self, kind: ChoiceKind, n: u32) -> u32 {
         if self.healed() { 0 } else { Self::choose(self, kind.into(), n) }
     }

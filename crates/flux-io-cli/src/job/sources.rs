@@ -81,7 +81,7 @@ fn inputs(source: &Source, settings: &Settings) -> Box<dyn Inputs> {
     if let Some(inputs) = &settings.inputs {
         let name = &source.name.value;
         let bytes = inputs.get(name).cloned().unwrap_or_default();
-        return Box::new(Reader::new(name, Cursor::new(bytes)));
+        return Box::new(Reader::new(name, Cursor::new(bytes)).at_hand());
     }
     match (source.kind, &source.path) {
         (SourceKind::File, Some(path)) if is_pattern(&path.value) => {

@@ -8,7 +8,9 @@ use std::future::poll_fn;
 use std::task::{Context, Poll};
 
 /// Rows into a channel, in order, waiting while it is full. Cancel-safe: rows that did not go in
-/// stay in the batch.
+/// stay in the batch. When the receiver goes away, so do those of the same batch that it left in the
+/// channel: what the write does not give back was received. Rows of earlier batches that wait in the
+/// channel then are lost; there are at most `capacity` of them.
 ///
 /// `close` ends the channel. Aborting, or dropping without closing, ends it with an error, so that
 /// the receiver never takes a broken run for a whole one.
@@ -21,7 +23,8 @@ pub struct ChannelSink<T> {
 }
 
 impl<T> ChannelSink<T> {
-    pub(super) const fn new(to: Sender<T>) -> Self {
+    pub(super) fn new(to: Sender<T>) -> Self {
+        to.chan.takes_back();
         Self { to, waits: None, closed: false }
     }
 
@@ -35,12 +38,15 @@ impl<T> ChannelSink<T> {
             drop(self.to.chan.withdraw(ticket));
         }
     }
+}
 
-    fn poll_waiting(&mut self, task: &Context<'_>) -> Poll<Result<(), StageError>> {
+impl<T: Send + 'static> ChannelSink<T> {
+    /// Waits until no row of ours waits for room; `Err` with the row when it never will have any.
+    fn poll_waiting(&mut self, task: &Context<'_>) -> Poll<Result<(), T>> {
         if let Some(ticket) = self.waits {
             let answer = std::task::ready!(self.to.chan.ask(ticket, task));
             self.waits = None;
-            return Poll::Ready(answer.map_err(|_| gone()));
+            return Poll::Ready(answer);
         }
         Poll::Ready(Ok(()))
     }
@@ -51,12 +57,15 @@ impl<T> ChannelSink<T> {
         task: &Context<'_>,
     ) -> Poll<Result<(), StageError>> {
         loop {
-            std::task::ready!(self.poll_waiting(task))?;
+            if let Err(row) = std::task::ready!(self.poll_waiting(task)) {
+                rows.rest.push_front(row);
+                return Poll::Ready(Err(self.gone(rows)));
+            }
             if rows.rest.is_empty() {
                 return Poll::Ready(Ok(()));
             }
             if self.to.chan.put_many(&mut rows.rest).is_err() {
-                return Poll::Ready(Err(gone()));
+                return Poll::Ready(Err(self.gone(rows)));
             }
             let Some(next) = rows.rest.pop_front() else { continue };
             match self.to.chan.put(next, Some(task)) {
@@ -64,10 +73,19 @@ impl<T> ChannelSink<T> {
                 Put::Waits(ticket) => self.waits = Some(ticket),
                 Put::Full(row) | Put::Closed(row) => {
                     rows.rest.push_front(row);
-                    return Poll::Ready(Err(gone()));
+                    return Poll::Ready(Err(self.gone(rows)));
                 }
             }
         }
+    }
+
+    /// The receiver is gone: rows of this batch that it left in the channel were not received, so
+    /// they go back, before those that were not sent.
+    fn gone(&self, rows: &mut Front<'_, T>) -> StageError {
+        for row in self.to.chan.take_back(rows.taken()) {
+            rows.rest.push_front(row);
+        }
+        gone()
     }
 }
 
@@ -80,13 +98,14 @@ impl<T: Send + 'static> Sink for ChannelSink<T> {
     type Col = Vec<T>;
 
     async fn write(&mut self, batch: &mut Batch<Vec<T>>, _cx: &IoCx) -> Result<(), StageError> {
-        let mut rows = Front::of(&mut batch.col);
+        let mut rows = Front::of(batch);
         poll_fn(|task| self.poll_write(&mut rows, task)).await
     }
 
     /// Waits until every row has found room; it does not wait for the receiver.
     async fn flush(&mut self, _cx: &IoCx) -> Result<(), StageError> {
-        poll_fn(|task| self.poll_waiting(task)).await
+        let found = poll_fn(|task| self.poll_waiting(task)).await;
+        found.map_err(|_| gone())
     }
 
     async fn close(&mut self, cx: &IoCx) -> Result<(), StageError> {

@@ -27,6 +27,7 @@ struct State<T> {
     closed: bool,
     error: Option<StageError>,
     receiver_gone: bool,
+    takes_back: bool,
     receiver: Option<Waker>,
     dropped: u64,
 }
@@ -91,6 +92,7 @@ impl<T> Chan<T> {
             closed: false,
             error: None,
             receiver_gone: false,
+            takes_back: false,
             receiver: None,
             dropped: 0,
         })))
@@ -244,16 +246,31 @@ impl<T> Chan<T> {
         wake.into_iter().for_each(Waker::wake);
     }
 
-    /// The receiver is gone: what is queued is dropped, senders get their items back.
+    /// The receiver is gone: senders get their items back, and what is queued is dropped unless a
+    /// sink may still take its own back.
     pub(super) fn abandon(&self) {
         let mut s = lock(&self.0);
         s.receiver_gone = true;
         s.receiver = None;
-        let queue = std::mem::take(&mut s.queue);
+        let queue = if s.takes_back { VecDeque::new() } else { std::mem::take(&mut s.queue) };
         let wake: Vec<Waker> = s.waiting.iter().map(|w| w.waker.clone()).collect();
         drop(s);
         drop(queue);
         wake.into_iter().for_each(Waker::wake);
+    }
+
+    /// The only sender is one that takes back what its receiver leaves behind.
+    pub(super) fn takes_back(&self) {
+        lock(&self.0).takes_back = true;
+    }
+
+    /// Takes out the newest of what a receiver that is gone has left behind, `most` at most, the
+    /// newest first. The rest is dropped.
+    pub(super) fn take_back(&self, most: usize) -> impl Iterator<Item = T> + use<T> {
+        let mut s = lock(&self.0);
+        let left = if s.receiver_gone { std::mem::take(&mut s.queue) } else { VecDeque::new() };
+        drop(s);
+        left.into_iter().rev().take(most)
     }
 
     pub(super) fn is_closed(&self) -> bool {

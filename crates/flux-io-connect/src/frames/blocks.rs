@@ -3,6 +3,7 @@
 use super::feed::Feed;
 use super::input::Inputs;
 use super::meter::Meter;
+use crate::offload::Place;
 use flux_io_core::StageError;
 
 /// What one blocking call brought.
@@ -13,6 +14,8 @@ pub(super) enum Got {
     Block { buf: Vec<u8>, len: usize, opened: Option<Opened> },
     /// The current input has ended; `last` when it was the last one.
     InputEnd { last: bool },
+    /// Nothing was done: the current input may keep its reader waiting, and this call must not.
+    Waits,
     /// Reading failed. The same place is tried again by the next call.
     Failed(StageError),
 }
@@ -36,6 +39,8 @@ pub(super) struct Blocks<I> {
     offset: u64,
     /// Whether a block may be read before the one before it is used up.
     ahead: bool,
+    /// Whether opening and reading the current input may wait for somebody.
+    waits: bool,
     spare: Option<Vec<u8>>,
     /// What the current input is, until it is told.
     opened: Option<Opened>,
@@ -56,6 +61,7 @@ impl<I: Inputs> Blocks<I> {
             index: 0,
             offset: 0,
             ahead: false,
+            waits: false,
             spare,
             opened,
             meter,
@@ -89,14 +95,20 @@ impl<I: Inputs> Blocks<I> {
         self.spare = Some(buf);
     }
 
-    /// Reads once. Blocks.
-    pub(super) fn next(&mut self) -> Got {
+    /// Reads once. Blocks; for ever only where `place` allows it.
+    pub(super) fn next(&mut self, place: Place) -> Got {
         if let Err(e) = self.inputs.look() {
             return Got::Failed(e);
         }
         let count = self.inputs.count();
         if self.index >= count {
             return Got::InputEnd { last: true };
+        }
+        if self.feed.is_none() {
+            self.waits = self.inputs.waits(self.index);
+        }
+        if self.waits && place == Place::Disk {
+            return Got::Waits;
         }
         if self.feed.is_none() {
             match self.inputs.open(self.index, self.block, self.offset) {

@@ -180,6 +180,10 @@ impl sealed::Open for Found {
         true
     }
 
+    fn waits(&self, index: usize) -> bool {
+        self.files.as_ref().is_some_and(|f| f.waits(index))
+    }
+
     fn open(&mut self, i: usize, block: usize, offset: u64) -> Result<(Feed, bool), StageError> {
         self.files()?.open(i, block, offset)
     }

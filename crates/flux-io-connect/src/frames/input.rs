@@ -5,7 +5,7 @@ use super::token::{Token, fingerprint};
 use flux_io_core::{ErrorClass, ErrorKind, StageError};
 use std::fmt;
 use std::io::Read;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Inputs that are read one after the other. Sealed: [`Files`], [`Found`](super::Found),
 /// [`Reader`], and `Box<dyn Inputs>` where which one is known late.
@@ -35,6 +35,8 @@ pub(super) mod sealed {
         fn target(&self) -> String;
         /// Whether places can be gone back to.
         fn seekable(&self) -> bool;
+        /// Whether opening or reading one may wait for somebody else: a pipe, a terminal.
+        fn waits(&self, index: usize) -> bool;
         /// Opens one at `offset`; also whether reading ahead never waits.
         ///
         /// # Errors
@@ -73,6 +75,9 @@ impl<I: sealed::Open + ?Sized> sealed::Open for Box<I> {
     }
     fn seekable(&self) -> bool {
         (**self).seekable()
+    }
+    fn waits(&self, index: usize) -> bool {
+        (**self).waits(index)
     }
     fn open(&mut self, i: usize, block: usize, offset: u64) -> Result<(Feed, bool), StageError> {
         (**self).open(i, block, offset)
@@ -121,6 +126,10 @@ impl sealed::Open for Files {
         true
     }
 
+    fn waits(&self, index: usize) -> bool {
+        self.0.get(index).is_some_and(|p| waits(p))
+    }
+
     fn open(&mut self, i: usize, block: usize, offset: u64) -> Result<(Feed, bool), StageError> {
         match self.0.get(i) {
             Some(path) => open(path, block, offset),
@@ -137,6 +146,14 @@ impl sealed::Open for Files {
         };
         if token.head_len == 0 {
             return Ok(Vec::new());
+        }
+        if waits(path) {
+            let what = format!(
+                "{} is a pipe or a device and cannot be read again; start the run without a \
+                 checkpoint",
+                path.display()
+            );
+            return Err(StageError::new(ErrorClass::Catastrophic, ErrorKind::Io, what));
         }
         let head = head_of(path, usize::from(token.head_len))?;
         if head.len() == usize::from(token.head_len) && fingerprint(&head) == token.head_hash {
@@ -160,9 +177,20 @@ pub(super) fn no_file(index: usize, files: usize) -> StageError {
     StageError::new(ErrorClass::Catastrophic, ErrorKind::Io, what)
 }
 
+/// Whether opening or reading what is at `path` may wait for somebody: all but regular files, and
+/// directories, which are refused. What cannot be looked at fails when it is opened.
+fn waits(path: &Path) -> bool {
+    std::fs::metadata(path).is_ok_and(|m| !m.is_file() && !m.is_dir())
+}
+
 /// Anything that can be read once: stdin, a socket, bytes in memory. It has no positions.
+///
+/// It is read on a thread of its own ([`IoCx::outside`](flux_io_core::IoCx::outside)), since nobody
+/// knows how long its `read` waits. A run that is stopped does not wait for it: what that read
+/// brings afterwards is lost. [`Reader::at_hand`] says that it never waits.
 pub struct Reader {
     name: String,
+    waits: bool,
     raw: Option<Raw>,
     /// Bytes read before a failed call.
     first: Vec<u8>,
@@ -171,14 +199,36 @@ pub struct Reader {
 impl Reader {
     /// What `raw` gives; `name` is what messages call it.
     pub fn new(name: impl Into<String>, raw: impl Read + Send + 'static) -> Self {
-        Self { name: name.into(), raw: Some(Box::new(raw)), first: Vec::new() }
+        Self { name: name.into(), waits: true, raw: Some(Box::new(raw)), first: Vec::new() }
     }
 
-    /// Standard input.
+    /// Standard input. Where it is a regular file, reading it never waits.
     #[must_use]
     pub fn stdin() -> Self {
-        Self::new("stdin", std::io::stdin())
+        let reader = Self::new("stdin", std::io::stdin());
+        if stdin_is_file() { reader.at_hand() } else { reader }
     }
+
+    /// All that it gives is there already (bytes in memory, a regular file): it is read where the
+    /// engine reads files, in place on the sync engine.
+    #[must_use]
+    pub const fn at_hand(mut self) -> Self {
+        self.waits = false;
+        self
+    }
+}
+
+#[cfg(unix)]
+fn stdin_is_file() -> bool {
+    use std::os::fd::AsFd;
+    let fd = std::io::stdin().as_fd().try_clone_to_owned();
+    let meta = fd.and_then(|fd| std::fs::File::from(fd).metadata());
+    meta.is_ok_and(|m| m.is_file())
+}
+
+#[cfg(not(unix))]
+const fn stdin_is_file() -> bool {
+    false
 }
 
 impl fmt::Debug for Reader {
@@ -204,6 +254,10 @@ impl sealed::Open for Reader {
 
     fn seekable(&self) -> bool {
         false
+    }
+
+    fn waits(&self, _index: usize) -> bool {
+        self.waits
     }
 
     fn open(&mut self, _i: usize, block: usize, _offset: u64) -> Result<(Feed, bool), StageError> {

@@ -9,7 +9,7 @@ use super::split::{Found, Splitter};
 use super::token::{HEAD, Token, fingerprint};
 use super::told::Told;
 use super::{BLOCK_BYTES, RECORD_LIMIT};
-use crate::offload::Offload;
+use crate::offload::{Offload, Place as Where};
 use flux_io_core::{
     BATCH_BYTES, Batch, CheckpointToken, ConnectorDescriptor, ErrorClass, ErrorKind, ErrorRecord,
     Filled, IoCx, RecoverableSource, Source, StageError,
@@ -32,6 +32,8 @@ pub fn read<I: Inputs, F: Framing>(inputs: I, framing: F) -> Framed<I, F, AsByte
 ///   and two blocks: those are read ahead. A length that lies allocates nothing.
 /// - Rows keep the order of the frames. A fill gives what is there, up to `max_rows` rows or
 ///   64 KiB, and waits only with empty hands. Cancel-safe.
+/// - What is not a regular file is opened and read on a thread of its own: it holds up no other
+///   source, and a run that is stopped does not wait for it.
 /// - A position is exact to the frame, also in compressed inputs and in files that were found; see
 ///   [`Files`](super::Files) and [`Found`](super::Found). A [`Reader`](super::Reader) has none.
 /// - A fault's `seq` is the number of its first line (of framings without lines, of the frame) over
@@ -51,6 +53,8 @@ pub struct Framed<I, F, D> {
     header: bool,
     told: Told,
     file: usize,
+    /// Where the current input is read.
+    place: Where,
     /// Index and name of the input opened last, when it was found.
     named: (u32, String),
     /// The current input's first bytes.
@@ -65,6 +69,9 @@ impl<I: Inputs, F: Framing, D: Decode> Framed<I, F, D> {
     pub fn new(inputs: I, framing: F, decode: D) -> Self {
         let header = decode.has_header();
         let told = Told { name: inputs.name(0), headers: u64::from(header), ..Told::default() };
+        // A file is looked at when it is due: until then it may become another one.
+        let waits = !inputs.seekable() && inputs.waits(0);
+        let place = if waits { Where::Outside } else { Where::Disk };
         Self {
             kind: framing.kind(),
             target: inputs.target(),
@@ -78,6 +85,7 @@ impl<I: Inputs, F: Framing, D: Decode> Framed<I, F, D> {
             header,
             told,
             file: 0,
+            place,
             named: (0, String::new()),
             head: Vec::new(),
             empty: 0,
@@ -104,6 +112,7 @@ impl<I: Inputs, F: Framing, D: Decode> Framed<I, F, D> {
             header,
             told,
             file: self.file,
+            place: self.place,
             named: self.named,
             head: self.head,
             empty: self.empty,
@@ -245,12 +254,17 @@ impl<I: Inputs, F: Framing, D: Decode> Framed<I, F, D> {
                 if let Some(b) = self.blocks.here() {
                     b.recycle(used);
                     if b.may_read_ahead() {
-                        self.blocks.start(cx, Blocks::next);
+                        self.blocks.start(cx, Where::Disk, |b| b.next(Where::Disk));
                     }
                 }
                 Ok(0)
             }
+            Got::Waits => {
+                self.place = Where::Outside;
+                Ok(0)
+            }
             Got::InputEnd { last } => {
+                self.place = Where::Disk;
                 let rare = Rare::of(self.split.end());
                 let given = rare.map_or(0, |rare| self.note(rare, out));
                 self.ended = last;
@@ -358,7 +372,8 @@ impl<I: Inputs, F: Framing, D: Decode> Source for Framed<I, F, D> {
                 return Ok(Filled::More);
             }
             if given == 0 && !self.ended {
-                self.blocks.start(cx, Blocks::next);
+                let place = self.place;
+                self.blocks.start(cx, place, move |b| b.next(place));
                 let got = self.blocks.finish().await?;
                 given = got.map_or(Ok(0), |got| self.accept(got, &mut out.col, cx))?;
             }

@@ -1,14 +1,14 @@
 //! Bytes on their way out: one buffer that fills, one that is being written.
 
 use super::encode::Encode;
-use crate::offload::Offload;
+use crate::offload::{Offload, Place};
 use flux_io_core::{Batch, ErrorClass, ErrorKind, IoCx, StageError};
 use std::fmt;
 
 /// What a job brings back: its buffer, to be used again, and how it went.
 type Done = (Vec<u8>, Result<(), StageError>);
 
-/// A target `S` that is written in blocking jobs. After a job of `start` has failed, every call
+/// A target `S` that is written in blocking jobs, at `place`. After a job of `start` has failed, every call
 /// fails: a failed write or fsync is final.
 #[derive(Debug)]
 pub(super) struct Buffered<S> {
@@ -18,12 +18,13 @@ pub(super) struct Buffered<S> {
     failed: Option<String>,
     /// Whether a failure of the job under way is final.
     strict: bool,
+    place: Place,
 }
 
 impl<S: Send + fmt::Debug + 'static> Buffered<S> {
-    pub(super) const fn new(target: S) -> Self {
+    pub(super) const fn new(target: S, place: Place) -> Self {
         let work = Offload::new(target);
-        Self { work, buf: Vec::new(), spare: Vec::new(), failed: None, strict: true }
+        Self { work, buf: Vec::new(), spare: Vec::new(), failed: None, strict: true, place }
     }
 
     /// The target, unless a job has it.
@@ -73,7 +74,7 @@ impl<S: Send + fmt::Debug + 'static> Buffered<S> {
         }
         self.strict = true;
         let bytes = std::mem::replace(&mut self.buf, std::mem::take(&mut self.spare));
-        self.work.start(cx, move |target| {
+        self.work.start(cx, self.place, move |target| {
             let went = job(target, &bytes);
             (bytes, went)
         });
@@ -90,7 +91,7 @@ impl<S: Send + fmt::Debug + 'static> Buffered<S> {
         }
         self.strict = false;
         let bytes = std::mem::take(&mut self.spare);
-        self.work.start(cx, move |target| {
+        self.work.start(cx, self.place, move |target| {
             let went = job(target);
             (bytes, went)
         });

@@ -6,8 +6,11 @@ use super::encode::Encode;
 use super::temp::Temp;
 use crate::disk::{Disk, OsDisk};
 use crate::frames::BLOCK_BYTES;
+use crate::offload::Place;
 use crate::sync::{Arc, AtomicBool, Ordering};
-use flux_io_core::{Batch, ConnectorDescriptor, ErrorClass, ErrorKind, IoCx, Sink, StageError};
+use flux_io_core::{
+    Batch, ConnectorDescriptor, Epoch, ErrorClass, ErrorKind, IoCx, Sink, StageError,
+};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -92,7 +95,8 @@ enum Phase {
 ///
 /// - Rows go into `.<name>.tmp-<n>` beside it. `close` makes it durable, renames it and makes the
 ///   name durable; a flow without rows makes an empty file.
-/// - `flush`: what was accepted survives a power cut, under the temporary name.
+/// - `flush`: what was accepted is with the operating system, under the temporary name. `prepare`:
+///   it survives a power cut there.
 /// - `abort`, or dropping it unclosed, removes the temporary file.
 /// - It refuses to replace a file unless told ([`overwrite`](FileSink::overwrite)).
 /// - After a failed write, fsync or rename the file is given up: every later call fails, and
@@ -105,7 +109,7 @@ pub struct FileSink<E> {
     path: PathBuf,
     phase: Phase,
     write_bytes: usize,
-    /// Rows were accepted since the last flush began.
+    /// Rows were accepted since `prepare` began last.
     dirty: bool,
     given_up: Arc<AtomicBool>,
 }
@@ -123,7 +127,7 @@ impl<E: Encode> FileSink<E> {
             temp: None,
             given_up: Arc::clone(&given_up),
         };
-        let out = Buffered::new(target);
+        let out = Buffered::new(target, Place::Disk);
         let write_bytes = BLOCK_BYTES;
         Self { encode, out, path, phase: Phase::New, write_bytes, dirty: false, given_up }
     }
@@ -217,7 +221,17 @@ impl<E: Encode> Sink for FileSink<E> {
     async fn flush(&mut self, cx: &IoCx) -> Result<(), StageError> {
         self.usable()?;
         self.out.settle().await?;
-        // A flush that was dropped at work is waited for above and not begun again.
+        if self.out.waiting() > 0 {
+            self.out.start(cx, Target::write);
+            self.out.settle().await?;
+        }
+        Ok(())
+    }
+
+    async fn prepare(&mut self, _epoch: Epoch, cx: &IoCx) -> Result<(), StageError> {
+        self.usable()?;
+        self.out.settle().await?;
+        // One that was dropped at work is waited for above and not begun again.
         if std::mem::take(&mut self.dirty) {
             self.out.start(cx, |t, bytes| {
                 t.write(bytes)?;

@@ -8,6 +8,7 @@ use super::names::Names;
 use super::parts_target::Target;
 use crate::disk::{Disk, OsDisk};
 use crate::frames::BLOCK_BYTES;
+use crate::offload::Place;
 use crate::sync::Arc;
 use flux_io_core::{
     Batch, ConnectorDescriptor, Epoch, ErrorClass, ErrorKind, IoCx, Sink, StageError,
@@ -26,7 +27,7 @@ enum Phase {
 
 /// Rows into a directory, one file an epoch: `orders.ndjson` becomes `orders-000000000007.ndjson`.
 ///
-/// - Rows go into a hidden temporary file. `prepare(e)` makes it durable as
+/// - Rows go into a hidden temporary file; `flush` hands them to the operating system. `prepare(e)` makes it durable as
 ///   `orders.ndjson.part-7`, not yet visible to readers of `orders-*.ndjson`. `commit(e)` renames
 ///   what was prepared up to `e`; it may be called again. An epoch without rows makes an empty
 ///   file, so that a lost file is told from an empty one.
@@ -51,8 +52,6 @@ pub struct PartsSink<E> {
     rows: bool,
     /// A job that prepares this epoch was started.
     preparing: Option<Epoch>,
-    /// Rows were accepted since the last flush or `prepare` began.
-    dirty: bool,
     /// A job that commits up to this epoch was started.
     committing: Option<Epoch>,
     /// A job that recovers to this epoch was started.
@@ -70,13 +69,12 @@ impl<E: Encode> PartsSink<E> {
         let names = Names::new(dir.clone(), name.into());
         Self {
             encode,
-            out: Buffered::new(Target::new(Arc::new(OsDisk), names)),
+            out: Buffered::new(Target::new(Arc::new(OsDisk), names), Place::Disk),
             dir,
             phase: Phase::New,
             write_bytes: BLOCK_BYTES,
             rows: false,
             preparing: None,
-            dirty: false,
             committing: None,
             recovering: None,
             last: None,
@@ -178,18 +176,14 @@ impl<E: Encode> Sink for PartsSink<E> {
         let any = !batch.is_empty();
         self.out.encode(&mut self.encode, batch)?;
         self.rows |= any;
-        self.dirty |= any;
         self.write_if_enough(cx).await
     }
 
     async fn flush(&mut self, cx: &IoCx) -> Result<(), StageError> {
         self.usable()?;
         self.settle().await?;
-        if std::mem::take(&mut self.dirty) {
-            self.out.start(cx, |t, bytes| {
-                t.write(bytes)?;
-                t.sync()
-            });
+        if self.out.waiting() > 0 {
+            self.out.start(cx, Target::write);
             self.settle().await?;
         }
         Ok(())
@@ -208,7 +202,7 @@ impl<E: Encode> Sink for PartsSink<E> {
             _ => {}
         }
         self.preparing = Some(epoch);
-        (self.rows, self.dirty) = (false, false);
+        self.rows = false;
         self.out.start(cx, move |t, bytes| t.prepare(epoch, bytes));
         self.settle().await
     }

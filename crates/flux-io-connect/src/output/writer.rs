@@ -4,6 +4,7 @@ use super::buffered::Buffered;
 use super::compress::{Compression, Packer};
 use super::encode::Encode;
 use crate::frames::BLOCK_BYTES;
+use crate::offload::Place;
 use flux_io_core::{Batch, ConnectorDescriptor, ErrorClass, ErrorKind, IoCx, Sink, StageError};
 use std::fmt;
 use std::io::{self, Write};
@@ -49,7 +50,8 @@ impl Target {
 /// Rows into a writer, in order.
 ///
 /// What waits is written as soon as the writer is idle, so a slow flow is seen at once and a fast
-/// one is written in large pieces. `flush` waits for the writer; there is no durability.
+/// one is written in large pieces. `flush` waits for the writer; there is no durability. The writer
+/// has a thread of its own, since nobody knows how long its reader lets it wait.
 ///
 /// A reader that went away (`BrokenPipe`) is an error of kind [`ErrorKind::Io`], class permanent,
 /// text "`<name>` is closed", with the [`io::Error`] as its source: whoever runs the program may
@@ -76,7 +78,8 @@ impl<E: Encode> WriterSink<E> {
     pub fn new(name: impl Into<String>, to: impl Write + Send + 'static, encode: E) -> Self {
         let name = name.into();
         let packer = Packer::new(Compression::None);
-        let out = Buffered::new(Target { name: name.clone(), to: Box::new(to), packer });
+        let target = Target { name: name.clone(), to: Box::new(to), packer };
+        let out = Buffered::new(target, Place::Outside);
         Self { name, encode, out, piece: 1, closed: false }
     }
 

@@ -45,7 +45,7 @@ fn io(what: &str) -> StageError {
     StageError::new(ErrorClass::Permanent, ErrorKind::Io, what)
 }
 
-impl<T, S: Subscriber<T>> SubscriberSink<T, S> {
+impl<T: Send + 'static, S: Subscriber<T>> SubscriberSink<T, S> {
     fn poll_write(
         &mut self,
         rows: &mut Front<'_, T>,
@@ -72,7 +72,9 @@ impl<T, S: Subscriber<T>> SubscriberSink<T, S> {
         }
         Poll::Ready(Ok(()))
     }
+}
 
+impl<T, S: Subscriber<T>> SubscriberSink<T, S> {
     fn fail(&mut self, what: &str) {
         if !std::mem::replace(&mut self.over, true) && !self.cancelled() {
             self.subscriber.on_error(io(what));
@@ -96,7 +98,7 @@ where
         if self.over {
             return Err(io("the subscriber was told its end; nothing more can be written"));
         }
-        let mut rows = Front::of(&mut batch.col);
+        let mut rows = Front::of(batch);
         poll_fn(|cx| self.poll_write(&mut rows, cx)).await
     }
 

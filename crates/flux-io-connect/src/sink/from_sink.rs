@@ -61,7 +61,7 @@ where
 
     async fn write(&mut self, batch: &mut Batch<Vec<T>>, _cx: &IoCx) -> Result<(), StageError> {
         self.usable()?;
-        let mut rows = Front::of(&mut batch.col);
+        let mut rows = Front::of(batch);
         let written = poll_fn(|task| {
             while !rows.rest.is_empty() {
                 if let Err(e) = std::task::ready!(self.sink.as_mut().poll_ready(task)) {

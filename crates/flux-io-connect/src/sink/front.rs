@@ -1,23 +1,38 @@
 //! Rows taken from the front of a batch one by one; those not taken go back when it is dropped.
 
+use flux_io_core::{Batch, Meta};
 use std::collections::VecDeque;
 
-/// The rows of a column that are not taken yet (law I5). Neither way copies rows or allocates: a
-/// `VecDeque` made of a `Vec` is the same memory, and back again its rows move to the front.
-pub(crate) struct Front<'a, T> {
-    col: &'a mut Vec<T>,
+/// The rows of a batch that are not taken yet (law I5). Neither way copies rows or allocates: a
+/// `VecDeque` made of a `Vec` is the same memory, and back again its rows move to the front. What
+/// the batch says of rows that were taken goes with them.
+pub(crate) struct Front<'a, T: Send + 'static> {
+    batch: &'a mut Batch<Vec<T>>,
+    before: usize,
     pub(crate) rest: VecDeque<T>,
 }
 
-impl<'a, T> Front<'a, T> {
-    pub(crate) fn of(col: &'a mut Vec<T>) -> Self {
-        let rest = std::mem::take(col).into();
-        Self { col, rest }
+impl<'a, T: Send + 'static> Front<'a, T> {
+    pub(crate) fn of(batch: &'a mut Batch<Vec<T>>) -> Self {
+        let rest: VecDeque<T> = std::mem::take(&mut batch.col).into();
+        Self { batch, before: rest.len(), rest }
+    }
+
+    /// Rows that were taken.
+    pub(crate) fn taken(&self) -> usize {
+        self.before.saturating_sub(self.rest.len())
     }
 }
 
-impl<T> Drop for Front<'_, T> {
+impl<T: Send + 'static> Drop for Front<'_, T> {
     fn drop(&mut self) {
-        *self.col = std::mem::take(&mut self.rest).into();
+        let taken = self.taken();
+        self.batch.col = std::mem::take(&mut self.rest).into();
+        if taken > 0 && taken < self.before {
+            let all = std::mem::take(&mut self.batch.meta);
+            let rest = (taken as u32..self.before as u32).collect();
+            self.batch.meta = Meta::default();
+            self.batch.meta.select(&all, Some(rest));
+        }
     }
 }

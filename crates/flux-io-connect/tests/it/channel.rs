@@ -6,7 +6,10 @@ use flux_io_connect::channel::{
     channel, outlet, outlet_with,
 };
 use flux_io_connect::duplex::duplex;
-use flux_io_core::{Batch, Draws, ErrorKind, Filled, IoCx, Sink, Source, StageError, WhenFull};
+use flux_io_core::{
+    Batch, Draws, ErrorClass, ErrorKind, Filled, IoCx, Seq, Sink, Source, StageError, Timestamp,
+    Uniform, WhenFull,
+};
 use std::collections::VecDeque;
 use std::future::Future;
 use std::pin::pin;
@@ -297,6 +300,37 @@ fn b094_receiver_drop_returns_the_items() {
     drop(rx);
     let e = block_on(sink.write(&mut batch, &cx)).unwrap_err();
     assert_eq!((e.kind, e.what.contains("its receiver is gone")), (ErrorKind::Io, true));
+    assert_eq!(batch.col, [2, 3], "the row that waited is not lost");
+}
+
+/// What a write into an outlet does not give back was received: neither the row that waits for room
+/// is lost when the receiver goes, nor those that wait to be received. What the batch says of rows
+/// is that of the rows left.
+#[test]
+fn an_outlet_gives_back_what_nobody_received() {
+    for capacity in 1..6 {
+        for received in 0..8 {
+            let (mut sink, mut rx) = outlet(capacity);
+            let (cx, hand) = (inline(1), Hand::new());
+            let mut batch = Batch::of((0..20_u64).collect::<Vec<_>>());
+            batch.meta.seq = Seq::Run(40);
+            batch.meta.time = Uniform::Rows((0..20).map(Timestamp).collect());
+            let e = {
+                let mut write = pin!(sink.write(&mut batch, &cx));
+                for row in 0..received {
+                    assert!(write.as_mut().poll(&mut hand.cx()).is_pending());
+                    assert_eq!(rx.try_recv(), Some(row));
+                }
+                assert!(write.as_mut().poll(&mut hand.cx()).is_pending());
+                drop(rx);
+                block_on(write).unwrap_err()
+            };
+            assert_eq!(e.class, ErrorClass::Permanent);
+            assert_eq!(batch.col, (received..20).collect::<Vec<_>>(), "capacity {capacity}");
+            assert_eq!(batch.meta.seq.at(0), 40 + received);
+            assert_eq!(batch.meta.time.at(0), Timestamp(received as i64));
+        }
+    }
 }
 
 /// Closing gives those that wait their items back; what was accepted is still received.

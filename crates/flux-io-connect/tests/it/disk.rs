@@ -25,6 +25,7 @@ struct State {
     /// Everything fails from there on, as after a power cut.
     for_good: bool,
     boots: u64,
+    syncs: u64,
 }
 
 /// See the module. Clones are the same disk.
@@ -95,6 +96,23 @@ impl MemDisk {
         self.lock().names.keys().map(|p| p.display().to_string()).collect()
     }
 
+    /// What all files hold, in the order in which they were made.
+    pub(crate) fn written(&self) -> String {
+        let s = self.lock();
+        let all = s.inodes.iter().flat_map(|i| i.bytes.iter().copied()).collect();
+        String::from_utf8(all).unwrap()
+    }
+
+    /// Calls that may fail, so far.
+    pub(crate) fn calls(&self) -> u64 {
+        self.lock().calls
+    }
+
+    /// Syncs of files and directories so far.
+    pub(crate) fn syncs(&self) -> u64 {
+        self.lock().syncs
+    }
+
     pub(crate) fn read(&self, path: &str) -> Option<String> {
         let s = self.lock();
         let i = *s.names.get(Path::new(path))?;
@@ -149,6 +167,7 @@ impl DiskFile for MemFile {
 
     fn sync(&mut self) -> io::Result<()> {
         let mut s = self.call()?;
+        s.syncs += 1;
         let inode = &mut s.inodes[self.inode];
         inode.durable = inode.bytes.len();
         Ok(())
@@ -197,6 +216,7 @@ impl Disk for MemDisk {
     fn sync_dir(&self, _dir: &Path) -> io::Result<()> {
         let mut s = self.lock();
         s.call()?;
+        s.syncs += 1;
         s.durable_names = s.names.clone();
         Ok(())
     }

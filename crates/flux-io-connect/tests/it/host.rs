@@ -6,7 +6,7 @@ use flux_io_core::{
 use std::collections::VecDeque;
 use std::future::Future;
 use std::pin::pin;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Wake, Waker};
 
@@ -17,6 +17,9 @@ type Job = Box<dyn FnOnce() + Send>;
 pub(crate) struct TestHost {
     /// Jobs that wait for [`TestHost::work`]; `None`: in place.
     later: Option<Mutex<VecDeque<Job>>>,
+    /// Jobs so far: those that may wait for ever, and the others.
+    outside: AtomicUsize,
+    bounded: AtomicUsize,
 }
 
 impl TestHost {
@@ -46,10 +49,26 @@ impl Host for TestHost {
     }
     fn cancel(&self, _id: TimerId) {}
     fn blocking(&self, job: Job) {
+        self.bounded.fetch_add(1, Ordering::SeqCst);
+        self.give(job);
+    }
+    fn outside(&self, job: Job) {
+        self.outside.fetch_add(1, Ordering::SeqCst);
+        self.give(job);
+    }
+}
+
+impl TestHost {
+    fn give(&self, job: Job) {
         match &self.later {
             Some(q) => q.lock().unwrap().push_back(job),
             None => job(),
         }
+    }
+
+    /// Jobs so far: those that may wait for ever, and the others.
+    pub(crate) fn jobs(&self) -> (usize, usize) {
+        (self.outside.load(Ordering::SeqCst), self.bounded.load(Ordering::SeqCst))
     }
 }
 
@@ -60,7 +79,7 @@ pub(crate) fn inline(max_rows: usize) -> IoCx {
 
 /// A context whose blocking work runs when the test says so.
 pub(crate) fn deferred(max_rows: usize) -> (Arc<TestHost>, IoCx) {
-    let host = Arc::new(TestHost { later: Some(Mutex::default()) });
+    let host = Arc::new(TestHost { later: Some(Mutex::default()), ..TestHost::default() });
     let cx = IoCx::new(Arc::clone(&host) as Arc<dyn Host>, max_rows);
     (host, cx)
 }

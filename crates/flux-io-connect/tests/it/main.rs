@@ -36,5 +36,7 @@ mod reactive;
 mod registry;
 mod sources;
 mod spoilt;
+#[cfg(all(feature = "lines", unix))]
+mod waits;
 #[cfg(feature = "zstd")]
 mod zstd;

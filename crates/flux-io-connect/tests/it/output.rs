@@ -4,7 +4,7 @@ use crate::disk::MemDisk;
 use crate::host::{Hand, block_on, bytes, deferred, inline, read_all, scratch};
 use flux_io_connect::lines;
 use flux_io_connect::output::{FileSink, RawLines, is_closed_pipe};
-use flux_io_core::{Batch, ByteColumn, ErrorClass, ErrorKind, IoCx, Seq, Sink, StageError};
+use flux_io_core::{Batch, ByteColumn, Epoch, ErrorClass, ErrorKind, IoCx, Seq, Sink, StageError};
 use std::future::Future;
 use std::io::{self, Write};
 use std::pin::pin;
@@ -28,7 +28,7 @@ fn whole() -> String {
     batches().concat().iter().map(|r| format!("{r}\n")).collect()
 }
 
-/// Writes everything, flushing in the middle.
+/// Writes everything; in the middle it flushes and prepares.
 fn run(sink: &mut File, cx: &IoCx) -> Result<(), StageError> {
     for (i, rows) in batches().into_iter().enumerate() {
         let mut batch = Batch::of(rows);
@@ -36,9 +36,39 @@ fn run(sink: &mut File, cx: &IoCx) -> Result<(), StageError> {
         assert!(batch.is_empty());
         if i == 2 {
             block_on(sink.flush(cx))?;
+            block_on(sink.prepare(Epoch(1), cx))?;
         }
     }
     block_on(sink.close(cx))
+}
+
+/// A flush hands every row to the file system and waits for no disk, however few there are; a
+/// `prepare` waits for it, also when nothing is left to write.
+#[test]
+fn a_flush_hands_over_and_does_not_sync() {
+    let (disk, cx) = (MemDisk::default(), inline(1));
+    let mut sink = on(&disk).write_bytes(1 << 20);
+    for written in ["a\n", "a\nb\n"] {
+        let row = written.lines().last().unwrap().to_owned();
+        block_on(sink.write(&mut Batch::of(vec![row]), &cx)).unwrap();
+        block_on(sink.flush(&cx)).unwrap();
+        assert_eq!((disk.written(), disk.syncs()), (written.to_owned(), 0));
+        let calls = disk.calls();
+        block_on(sink.flush(&cx)).unwrap();
+        assert_eq!(disk.calls(), calls, "nothing is left to hand over");
+    }
+    block_on(sink.prepare(Epoch(1), &cx)).unwrap();
+    assert_eq!(disk.syncs(), 1);
+    block_on(sink.prepare(Epoch(2), &cx)).unwrap();
+    assert_eq!(disk.syncs(), 1, "what is durable is not synced again");
+
+    let disk = MemDisk::default();
+    let mut parts = lines::parts("out", "rows.txt").on_disk(Arc::new(disk.clone()));
+    block_on(parts.write(&mut Batch::of(vec!["a".to_owned()]), &cx)).unwrap();
+    block_on(parts.flush(&cx)).unwrap();
+    assert_eq!((disk.written(), disk.syncs()), ("a\n".to_owned(), 0));
+    block_on(parts.prepare(Epoch(1), &cx)).unwrap();
+    assert_eq!(disk.syncs(), 2, "the file, and the directory that names it");
 }
 
 /// Row 26. Nothing is visible before the end, everything afterwards, durably.

@@ -7,7 +7,7 @@ use super::{Halt, Shared, let_go, yield_now};
 use crate::batch::{AnyBatch, Batch};
 use crate::edge::Edge;
 use crate::error::ErrorRecord;
-use crate::host::Alarm;
+use crate::host::{Abroad, Alarm};
 use crate::id::Epoch;
 use crate::mutant;
 use crate::run::{RunFailure, TaskReport};
@@ -55,6 +55,8 @@ pub(super) struct Chain<'env> {
     /// What it waits for when it waits, as a watchdog tells it.
     pub(super) waits_for: Doing,
     heart: Option<Heart>,
+    /// Calls in flight that somebody outside will end.
+    abroad: Abroad,
 }
 
 impl<'env> Chain<'env> {
@@ -67,6 +69,7 @@ impl<'env> Chain<'env> {
         let slot = run.handle.join();
         Self {
             heart: run.watched.as_ref().map(|w| w.enter(slot)),
+            abroad: Abroad::new(&run.host),
             waits_for: Doing::Rows,
             run: Arc::clone(run),
             links,
@@ -447,6 +450,8 @@ impl<'env> Chain<'env> {
                 any = Poll::Ready(Ok(()));
             }
         }
+        let links = &self.links;
+        self.abroad.ask(|_| links.iter().any(|l| l.node.awaits_outside()));
         any
     }
 

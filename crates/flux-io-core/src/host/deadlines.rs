@@ -58,6 +58,12 @@ impl Deadlines {
         due
     }
 
+    /// Timers armed with this very waker; looks at all of them.
+    #[must_use]
+    pub fn armed_with(&self, waker: &Waker) -> usize {
+        self.due.values().filter(|w| w.will_wake(waker)).count()
+    }
+
     /// Timers armed now.
     #[must_use]
     pub fn len(&self) -> usize {

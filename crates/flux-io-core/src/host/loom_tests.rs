@@ -30,11 +30,15 @@ impl Host for Aside {
         let runs = self.runs;
         thread::spawn(move || if runs { job() } else { drop(job) });
     }
+
+    fn outside(&self, job: Box<dyn FnOnce() + Send>) {
+        self.blocking(job);
+    }
 }
 
 fn start(runs: bool) -> Blocking<u32> {
     let host: Arc<dyn Host> = Arc::new(Aside { runs });
-    Blocking::start(&host, || 7)
+    Blocking::start(|| 7, |job| host.blocking(job))
 }
 
 /// Caught: a waker stored behind the unlock; a job that wakes nobody at its end.
@@ -47,4 +51,26 @@ fn a_result_reaches_the_task_that_waits() {
 #[test]
 fn a_dropped_job_holds_nobody_up() {
     loom::model(|| assert_eq!(block_on(start(false)), None));
+}
+
+/// A job that is given while the thread of the one before it works, ends or waits is done, by that
+/// thread or by another, and every thread ends with its owner.
+///
+/// Caught: a call that wakes nobody; a job left to a thread that was counted as idle and had been
+/// called already; a drop that closes without a call.
+#[test]
+fn a_job_outside_is_never_forgotten() {
+    loom::model(|| {
+        let outside = Outside::new();
+        let done = Arc::new(loom::sync::atomic::AtomicUsize::new(0));
+        let mut threads = Vec::new();
+        for _ in 0..2 {
+            let done = Arc::clone(&done);
+            let job = move || drop(done.fetch_add(1, loom::sync::atomic::Ordering::Relaxed));
+            outside.run(Box::new(job), |body| threads.push(thread::spawn(body)));
+        }
+        drop(outside);
+        threads.into_iter().for_each(|t| t.join().unwrap());
+        assert_eq!(done.load(loom::sync::atomic::Ordering::Relaxed), 2);
+    });
 }

@@ -32,6 +32,9 @@ impl Host for Sliced {
     fn blocking(&self, job: Box<dyn FnOnce() + Send>) {
         job();
     }
+    fn outside(&self, job: Box<dyn FnOnce() + Send>) {
+        job();
+    }
     fn slice(&self) -> Duration {
         self.slice
     }

@@ -14,3 +14,4 @@ macro_rules! tests {
 
 flux_io_testkit::with_engine_laws!(tests);
 flux_io_testkit::with_virtual_time_laws!(tests);
+flux_io_testkit::with_outside_laws!(tests);

@@ -22,6 +22,7 @@ macro_rules! tests {
 
 flux_io_testkit::with_engine_laws!(tests);
 flux_io_testkit::with_virtual_time_laws!(tests);
+flux_io_testkit::with_outside_laws!(tests);
 
 /// Rows 205, 282. The same seed gives the same rows in the same order, shard by shard; no two of
 /// many seeds need to, and some do not: the schedule really varies.

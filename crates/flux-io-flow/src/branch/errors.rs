@@ -144,6 +144,9 @@ impl Node for Diverted<'_> {
     fn in_flight(&self) -> usize {
         self.node.in_flight()
     }
+    fn awaits_outside(&self) -> bool {
+        self.node.awaits_outside()
+    }
     fn poll(
         &mut self,
         task: &mut Context<'_>,

@@ -29,6 +29,11 @@ impl StageClock {
         due.into_iter().for_each(Waker::wake);
     }
 
+    /// Armed timers.
+    pub(super) fn armed(&self) -> usize {
+        self.lock().armed.len()
+    }
+
     /// The earliest armed timer.
     pub(super) fn next(&self) -> Option<Moment> {
         self.lock().armed.next()
@@ -56,6 +61,11 @@ impl Host for StageClock {
 
     /// In place: a stage has no place for blocking work, and `Env` offers none.
     fn blocking(&self, job: Box<dyn FnOnce() + Send>) {
+        job();
+    }
+
+    /// As `blocking`.
+    fn outside(&self, job: Box<dyn FnOnce() + Send>) {
         job();
     }
 }

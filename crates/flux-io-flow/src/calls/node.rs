@@ -41,6 +41,8 @@ where
     ready: Vec<usize>,
     /// A number that was passed behind the rows in flight.
     passed: Option<u64>,
+    /// Clones of slots' wakers that others hold: timers, and whoever is waited for.
+    lent: usize,
     charge: Reservation,
     column: PhantomData<fn() -> C>,
 }
@@ -69,6 +71,7 @@ where
             at: 0,
             ready: Vec::new(),
             passed: None,
+            lent: 0,
             charge: Reservation::default(),
             column: PhantomData,
         }
@@ -107,7 +110,10 @@ where
         let mut ended = false;
         for slot in self.ready.drain(..) {
             let Some(s) = self.slots.get_mut(slot) else { continue };
-            if let Some(result) = s.poll(&mut around) {
+            let result = s.poll(&mut around);
+            let (before, now) = s.lent();
+            self.lent = self.lent + now - before;
+            if let Some(result) = result {
                 let meta = std::mem::take(&mut s.meta);
                 self.order.end(s.ticket, Finished { meta, result });
                 if mutant!(RetriedResultLate) && s.was_retried() {
@@ -256,6 +262,12 @@ where
 
     fn in_flight(&self) -> usize {
         self.order.len()
+    }
+
+    fn awaits_outside(&self) -> bool {
+        // Timers and the stage's own token are inside; every timer was armed with a slot's waker.
+        let Some(slot) = self.slots.first() else { return false };
+        self.lent > self.clock.armed() + self.cancel.waiting(slot.waker())
     }
 
     fn poll(

@@ -1,6 +1,7 @@
 //! The place of one call: its attempts, each with its hedges, until there is a result.
 
 use super::Calls;
+use super::wakes::Lender;
 use crate::drive::panic_text;
 use crate::effect::{Env, too_late};
 use flux_io_core::{DeadCause, Host, Meta, Moment, OnError, RowError, TimerId, mutant};
@@ -34,7 +35,9 @@ pub(super) struct Slot<T, Fut> {
     timeout: Option<Moment>,
     hedge: Option<Moment>,
     timer: Option<(Moment, TimerId)>,
-    waker: Waker,
+    waker: Lender,
+    /// Clones of the waker that others held when it was polled last.
+    lent: usize,
 }
 
 /// The end of a call: its value, or what is wrong, the row, and attempts made.
@@ -45,7 +48,7 @@ where
     Fut: Future<Output = Result<U, E>>,
     E: Into<RowError>,
 {
-    pub(super) fn new(waker: Waker) -> Self {
+    pub(super) fn new(waker: Lender) -> Self {
         Self {
             meta: Meta::default(),
             ticket: 0,
@@ -58,6 +61,7 @@ where
             hedge: None,
             timer: None,
             waker,
+            lent: 0,
         }
     }
 
@@ -68,6 +72,17 @@ where
             self.attempts = 0;
         }
         self.again = Some(Moment::START);
+    }
+
+    /// Counts the clones of its waker again; gives how many there were and are.
+    pub(super) fn lent(&mut self) -> (usize, usize) {
+        let now = self.waker.lent();
+        (std::mem::replace(&mut self.lent, now), now)
+    }
+
+    /// Its waker.
+    pub(super) const fn waker(&self) -> &Waker {
+        &self.waker.waker
     }
 
     /// Whether its call was made more than once.
@@ -153,7 +168,7 @@ where
 
     /// Polls the calls of this attempt: the first value, or the last failure when all have failed.
     fn poll_made(&mut self) -> Poll<Result<U, RowError>> {
-        let mut cx = Context::from_waker(&self.waker);
+        let mut cx = Context::from_waker(&self.waker.waker);
         let mut failed = None;
         let mut left = false;
         for place in self.futures.iter_mut().take(self.made) {
@@ -208,7 +223,7 @@ where
             return;
         }
         self.disarm(clock);
-        self.timer = at.map(|at| (at, clock.arm(at, &self.waker)));
+        self.timer = at.map(|at| (at, clock.arm(at, &self.waker.waker)));
     }
 
     fn disarm(&mut self, clock: &dyn Host) {

@@ -19,6 +19,20 @@ struct SlotWaker {
     wakes: Arc<Wakes>,
 }
 
+/// The waker of a slot, which knows how often it was cloned.
+pub(super) struct Lender {
+    counted: Arc<SlotWaker>,
+    pub(super) waker: Waker,
+}
+
+impl Lender {
+    /// Clones of the waker that others hold.
+    pub(super) fn lent(&self) -> usize {
+        // One is the waker's own, one is here.
+        Arc::strong_count(&self.counted) - 2
+    }
+}
+
 impl Wake for SlotWaker {
     fn wake(self: Arc<Self>) {
         self.wake_by_ref();
@@ -34,12 +48,13 @@ impl Wakes {
     }
 
     /// A waker for the next slot.
-    pub(super) fn slot(self: &Arc<Self>) -> Waker {
+    pub(super) fn slot(self: &Arc<Self>) -> Lender {
         let mut s = self.lock();
         let slot = s.woken.len();
         s.woken.push(false);
         drop(s);
-        Waker::from(Arc::new(SlotWaker { slot, wakes: Arc::clone(self) }))
+        let counted = Arc::new(SlotWaker { slot, wakes: Arc::clone(self) });
+        Lender { waker: Waker::from(Arc::clone(&counted)), counted }
     }
 
     /// Marks a slot, and wakes the task unless it was marked already.

@@ -46,6 +46,12 @@ impl Cancel {
         waiting.into_iter().for_each(|w| w.1.wake());
     }
 
+    /// How many wait with a waker of the kind that `like` is of.
+    pub(crate) fn waiting(&self, like: &Waker) -> usize {
+        let same = |w: &Waker| std::ptr::eq(w.vtable(), like.vtable());
+        self.lock().waiting.iter().filter(|w| same(&w.1)).count()
+    }
+
     /// Whether it was cancelled.
     #[must_use]
     pub fn is_cancelled(&self) -> bool {

@@ -132,6 +132,9 @@ impl Host for ManualHost {
     fn blocking(&self, job: Box<dyn FnOnce() + Send>) {
         job();
     }
+    fn outside(&self, job: Box<dyn FnOnce() + Send>) {
+        job();
+    }
 }
 
 #[derive(Default)]

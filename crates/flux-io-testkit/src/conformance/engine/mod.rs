@@ -187,6 +187,19 @@ macro_rules! with_virtual_time_laws {
     };
 }
 
+/// Calls a macro with the laws of an engine with a virtual clock that other threads may feed and
+/// take from.
+#[macro_export]
+macro_rules! with_outside_laws {
+    ($callback:ident) => {
+        $callback! {
+            virtual_time:
+                time_waits_for_what_comes_from_outside,
+                time_waits_for_what_is_taken_outside;
+        }
+    };
+}
+
 /// Checks every law that holds on every engine.
 pub fn laws(engine: &dyn Engine) {
     macro_rules! each {

@@ -3,11 +3,13 @@
 
 use super::kit::{KeyBy, OnBatch, Tape, completed, every_way};
 use super::timers::{ms, ring};
-use crate::doubles::{CollectSink, Line, ScriptSource, Shelf, VecSource};
+use crate::doubles::{CollectSink, Gate, Line, ScriptSource, Shelf, VecSource};
 use crate::plans::HandPlan;
 use flux_io_core::{
-    Batch, Engine, GiveUp, Moment, OnError, Out, Retry, RunOptions, StageCx, StageError, Step,
+    Batch, Ended, Engine, GiveUp, IoCx, Moment, OnError, Out, Retry, RunOptions, Sink, StageCx,
+    StageError, Step, StopMode,
 };
+use std::sync::mpsc::{SyncSender, sync_channel};
 use std::time::Duration;
 
 /// Without jitter the time of a run that only retries is the sum of its waits.
@@ -68,6 +70,64 @@ pub fn a_long_wait_costs_no_real_time(engine: &dyn Engine) {
     let report = engine.run_plan(plan.plan(), RunOptions::default());
     completed(&report);
     assert_eq!(report.elapsed, year);
+}
+
+/// Opens a gate from another thread once it was told to, while `run` goes on.
+fn opened<R>(gate: &Gate, run: impl FnOnce(SyncSender<()>) -> R) -> R {
+    let (tell, told) = sync_channel(1);
+    std::thread::scope(|s| {
+        s.spawn(move || {
+            let came = told.recv();
+            gate.open();
+            came
+        });
+        run(tell)
+    })
+}
+
+/// No time passes that another thread does not take: a deadline an hour ahead is not over while a
+/// source waits for what a thread gives.
+pub fn time_waits_for_what_comes_from_outside(engine: &dyn Engine) {
+    for options in every_way() {
+        let gate = Gate::new();
+        let fired = opened(&gate, |tell| {
+            let tells = Line::call(move || drop(tell.try_send(())));
+            let hour = Line::Row(3_600_000);
+            ring(engine, options, |_| vec![hour, Line::Cut, tells, Line::Gate(gate.clone())])
+        });
+        assert_eq!(fired, []);
+    }
+}
+
+/// Tells that a write has begun, and waits in it for a gate.
+struct Slow(SyncSender<()>, Gate);
+
+impl Sink for Slow {
+    type Col = Vec<u64>;
+
+    async fn write(&mut self, batch: &mut Batch<Vec<u64>>, _cx: &IoCx) -> Result<(), StageError> {
+        _ = self.0.try_send(());
+        self.1.wait().await;
+        batch.clear();
+        Ok(())
+    }
+}
+
+/// Neither is the deadline of a drain over while a sink waits for a thread to take what it gives.
+pub fn time_waits_for_what_is_taken_outside(engine: &dyn Engine) {
+    for options in every_way() {
+        let gate = Gate::new();
+        let report = opened(&gate, |tell| {
+            let (handle, sink) = (options.handle.clone(), Slow(tell, gate.clone()));
+            let deadline = Some(Duration::from_secs(3_600));
+            let stops = Line::call(move || handle.stop(StopMode::Graceful { deadline }));
+            let lines = [Line::Row(1), stops, Line::Row(2)];
+            let source = ScriptSource::<u64>::new(lines);
+            engine.run_plan(HandPlan::from("in", source).into("out", sink).plan(), options)
+        });
+        assert_eq!(report.ended, Ended::Drained, "{:?}", report.failure);
+        assert!(report.elapsed < ms(3_600_000), "{:?}", report.elapsed);
+    }
 }
 
 /// Runs a keyed job over three shards and two sources with timers; gives what came out, in order,
