@@ -181,6 +181,10 @@ impl<T: Send + 'static, K: Sink<Col = Vec<T>>> Sink for HybridSink<T, K> {
         self.push.write(batch, cx).await
     }
 
+    fn holds_back(&self) -> bool {
+        self.push.holds_back()
+    }
+
     async fn flush(&mut self, cx: &IoCx) -> Result<(), StageError> {
         self.push.flush(cx).await
     }

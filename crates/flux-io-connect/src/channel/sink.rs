@@ -102,6 +102,10 @@ impl<T: Send + 'static> Sink for ChannelSink<T> {
         poll_fn(|task| self.poll_write(&mut rows, task)).await
     }
 
+    fn holds_back(&self) -> bool {
+        self.waits.is_some()
+    }
+
     /// Waits until every row has found room; it does not wait for the receiver.
     async fn flush(&mut self, _cx: &IoCx) -> Result<(), StageError> {
         let found = poll_fn(|task| self.poll_waiting(task)).await;

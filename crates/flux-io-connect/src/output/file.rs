@@ -218,6 +218,10 @@ impl<E: Encode> Sink for FileSink<E> {
         self.write_if_enough(cx).await
     }
 
+    fn holds_back(&self) -> bool {
+        self.out.waiting() > 0
+    }
+
     async fn flush(&mut self, cx: &IoCx) -> Result<(), StageError> {
         self.usable()?;
         self.out.settle().await?;

@@ -179,6 +179,10 @@ impl<E: Encode> Sink for PartsSink<E> {
         self.write_if_enough(cx).await
     }
 
+    fn holds_back(&self) -> bool {
+        self.out.waiting() > 0
+    }
+
     async fn flush(&mut self, cx: &IoCx) -> Result<(), StageError> {
         self.usable()?;
         self.settle().await?;

@@ -121,6 +121,10 @@ impl<E: Encode> Sink for WriterSink<E> {
         Ok(())
     }
 
+    fn holds_back(&self) -> bool {
+        self.out.waiting() > 0
+    }
+
     async fn flush(&mut self, cx: &IoCx) -> Result<(), StageError> {
         self.usable()?;
         self.out.settle().await?;

@@ -102,6 +102,10 @@ where
         poll_fn(|cx| self.poll_write(&mut rows, cx)).await
     }
 
+    fn holds_back(&self) -> bool {
+        false
+    }
+
     async fn close(&mut self, _cx: &IoCx) -> Result<(), StageError> {
         if !std::mem::replace(&mut self.over, true) && !self.cancelled() {
             self.subscriber.on_complete();

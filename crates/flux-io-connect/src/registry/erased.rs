@@ -101,6 +101,7 @@ trait DynTake<C: Column>: Send {
         cx: &'a IoCx,
     ) -> BoxFuture<'a, Result<(), StageError>>;
     fn flush<'a>(&'a mut self, cx: &'a IoCx) -> BoxFuture<'a, Result<(), StageError>>;
+    fn holds_back(&self) -> bool;
     fn close<'a>(&'a mut self, cx: &'a IoCx) -> BoxFuture<'a, Result<(), StageError>>;
     fn abort(&mut self);
     fn prepare<'a>(
@@ -131,6 +132,9 @@ impl<K: Sink> DynTake<K::Col> for K {
     }
     fn flush<'a>(&'a mut self, cx: &'a IoCx) -> BoxFuture<'a, Result<(), StageError>> {
         Box::pin(Sink::flush(self, cx))
+    }
+    fn holds_back(&self) -> bool {
+        Sink::holds_back(self)
     }
     fn close<'a>(&'a mut self, cx: &'a IoCx) -> BoxFuture<'a, Result<(), StageError>> {
         Box::pin(Sink::close(self, cx))
@@ -186,6 +190,10 @@ impl<C: Column> Sink for AnySink<C> {
     async fn write(&mut self, batch: &mut Batch<C>, cx: &IoCx) -> Result<(), StageError> {
         self.0.write(batch, cx).await
     }
+    fn holds_back(&self) -> bool {
+        self.0.holds_back()
+    }
+
     async fn flush(&mut self, cx: &IoCx) -> Result<(), StageError> {
         self.0.flush(cx).await
     }

@@ -164,6 +164,10 @@ impl<C: Column> Sink for CollectColumn<C> {
         Ok(())
     }
 
+    fn holds_back(&self) -> bool {
+        false
+    }
+
     async fn close(&mut self, _cx: &IoCx) -> Result<(), StageError> {
         lock(&self.0).closed = true;
         Ok(())
