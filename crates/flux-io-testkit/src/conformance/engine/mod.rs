@@ -20,6 +20,7 @@ pub mod order;
 pub mod panics;
 pub mod parallel;
 pub mod promises;
+pub mod quiet;
 pub mod scheduler;
 pub mod stop;
 pub mod timers;
@@ -148,6 +149,8 @@ macro_rules! with_engine_laws {
                 a_wait_without_calls_is_a_fault,
                 the_end_that_calls_held_back_is_seen,
                 a_retry_before_calls_lets_them_end;
+            quiet:
+                a_quiet_input_holds_nothing_back;
             handle:
                 a_command_reaches_every_shard,
                 a_command_sent_before_the_run_is_served,
@@ -178,6 +181,8 @@ macro_rules! with_virtual_time_laws {
                 retries_wait_exactly,
                 b029_timers_fire_at_their_moment,
                 a_long_wait_costs_no_real_time;
+            quiet:
+                what_was_accepted_is_handed_over_within_ten_milliseconds;
             watchdog:
                 an_idle_run_is_not_stuck,
                 a_silent_source_that_holds_nobody_up_is_not_told,

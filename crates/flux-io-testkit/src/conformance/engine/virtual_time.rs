@@ -91,7 +91,9 @@ pub fn time_waits_for_what_comes_from_outside(engine: &dyn Engine) {
     for options in every_way() {
         let gate = Gate::new();
         let fired = opened(&gate, |tell| {
-            let tells = Line::call(move || drop(tell.try_send(())));
+            let tells = Line::call(move || {
+                _ = tell.try_send(());
+            });
             let hour = Line::Row(3_600_000);
             ring(engine, options, |_| vec![hour, Line::Cut, tells, Line::Gate(gate.clone())])
         });
