@@ -40,6 +40,9 @@ pub enum ErrorKind {
     Io,
     /// Nothing moves any more: found by a watchdog.
     Stuck,
+    /// An engine did not begin a run: it was called from where it cannot run, or with a handle that
+    /// has served another run.
+    Refused,
 }
 
 /// Why a stage, source or sink gave up on a call.

@@ -54,8 +54,8 @@ pub trait SnapshotStore: Send + Sync {
     }
 }
 
-/// How a run is to go.
-#[derive(Clone)]
+/// How a run is to go. Options serve any number of runs, a handle that somebody else holds only one:
+/// see [`RunHandle`].
 pub struct RunOptions {
     /// Rows of a full batch; `None` = the plan's.
     pub max_rows: Option<usize>,
@@ -96,7 +96,7 @@ impl Default for RunOptions {
             seed: 0,
             hash_seed: None,
             chain: true,
-            handle: RunHandle::new(),
+            handle: RunHandle::unasked(),
             observer: None,
             memory: None,
             snapshots: None,
@@ -105,6 +105,27 @@ impl Default for RunOptions {
             measure: false,
             scheduler: None,
             watchdog: None,
+        }
+    }
+}
+
+impl Clone for RunOptions {
+    fn clone(&self) -> Self {
+        Self {
+            max_rows: self.max_rows,
+            workers: self.workers,
+            seed: self.seed,
+            hash_seed: self.hash_seed,
+            chain: self.chain,
+            handle: self.handle.along(),
+            observer: self.observer.clone(),
+            memory: self.memory.clone(),
+            snapshots: self.snapshots.clone(),
+            restore: self.restore,
+            error_samples: self.error_samples,
+            measure: self.measure,
+            scheduler: self.scheduler.clone(),
+            watchdog: self.watchdog,
         }
     }
 }
@@ -186,6 +207,20 @@ impl RunOptions {
         self
     }
 
+    /// The options of a run that begins now, with its handle: what an engine does first of all. A
+    /// handle that nobody asked for, and that has served a run, makes room for a new one.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Refused`] when somebody holds the handle and it has served a run, or serves one.
+    pub fn begin(&self) -> Result<Self, StageError> {
+        let handle = self.handle.begin().ok_or_else(|| {
+            let what = "this `RunHandle` has served another run; a handle stops and inspects one \
+                        run, so give each its own";
+            StageError::new(ErrorClass::Catastrophic, ErrorKind::Refused, what)
+        })?;
+        Ok(Self { handle, ..self.clone() })
+    }
+
     /// Refuses these options for `engine`, which schedules for itself, when they bring a scheduler.
     ///
     /// # Errors
@@ -240,6 +275,10 @@ struct HandleInner {
     by_deadline: AtomicBool,
     version: AtomicU64,
     watched: AtomicBool,
+    /// It serves a run, or has.
+    begun: AtomicBool,
+    /// Somebody holds it beside the options it came with.
+    held: AtomicBool,
     barrier: AtomicU64,
     policy: AtomicU64,
     done_epoch: AtomicU64,
@@ -288,13 +327,35 @@ pub(crate) struct Whole {
 }
 
 /// Stops, inspects and talks to one run, from any thread; also its cancellation token. Cheap to
-/// clone. A handle serves one run.
-#[derive(Clone, Default)]
-pub struct RunHandle(Arc<HandleInner>);
+/// clone.
+///
+/// A handle serves one run: an engine refuses a second one, since what was asked of the first would
+/// be asked of both. Options that were made without a handle may be used again, as long as nobody
+/// took theirs.
+pub struct RunHandle {
+    inner: Arc<HandleInner>,
+    /// It came with options, and nobody has asked for it.
+    unasked: bool,
+}
+
+impl Clone for RunHandle {
+    fn clone(&self) -> Self {
+        if self.unasked {
+            self.inner.held.store(true, Ordering::Release);
+        }
+        Self { inner: Arc::clone(&self.inner), unasked: false }
+    }
+}
+
+impl Default for RunHandle {
+    fn default() -> Self {
+        Self { inner: Arc::default(), unasked: false }
+    }
+}
 
 impl fmt::Debug for RunHandle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "RunHandle(level {})", self.0.level.load(Ordering::Relaxed))
+        write!(f, "RunHandle(level {})", self.inner.level.load(Ordering::Relaxed))
     }
 }
 
@@ -305,19 +366,39 @@ impl RunHandle {
         Self::default()
     }
 
+    /// A handle of options that came without one.
+    fn unasked() -> Self {
+        Self { unasked: true, ..Self::default() }
+    }
+
+    /// The same, in a copy of its options.
+    fn along(&self) -> Self {
+        Self { inner: Arc::clone(&self.inner), unasked: self.unasked }
+    }
+
+    /// The handle of a run that begins: this one, or a new one in its place.
+    fn begin(&self) -> Option<Self> {
+        let first = !self.inner.begun.swap(true, Ordering::AcqRel);
+        if first {
+            return Some(Self { inner: Arc::clone(&self.inner), unasked: false });
+        }
+        let free = self.unasked && !self.inner.held.load(Ordering::Acquire);
+        free.then(|| Self::default().begin()).flatten()
+    }
+
     /// Stops the run. An abort overrides a drain; a second call of the same mode changes nothing.
     pub fn stop(&self, mode: StopMode) {
         match mode {
             StopMode::Graceful { deadline } => {
-                let mut d = lock(&self.0.drain);
+                let mut d = lock(&self.inner.drain);
                 if d.longest.is_none() {
                     d.longest = deadline;
                 }
                 drop(d);
-                self.0.level.fetch_max(DRAINING, Ordering::AcqRel);
+                self.inner.level.fetch_max(DRAINING, Ordering::AcqRel);
             }
             StopMode::Abort => {
-                self.0.level.fetch_max(ABORTED, Ordering::AcqRel);
+                self.inner.level.fetch_max(ABORTED, Ordering::AcqRel);
             }
         }
         self.notify();
@@ -326,12 +407,12 @@ impl RunHandle {
     /// Whether the run was asked to stop.
     #[must_use]
     pub fn is_stopping(&self) -> bool {
-        self.0.level.load(Ordering::Acquire) != RUNNING
+        self.inner.level.load(Ordering::Acquire) != RUNNING
     }
 
     /// Sends a request to every instance of a stage. Served between batches.
     pub fn command(&self, stage: &str, command: Command) {
-        lock(&self.0.commands).waiting.push_back((stage.to_owned(), command));
+        lock(&self.inner.commands).waiting.push_back((stage.to_owned(), command));
         self.notify();
     }
 
@@ -346,14 +427,14 @@ impl RunHandle {
     /// run that goes on from there.
     #[must_use]
     pub fn checkpoint(&self) -> Epoch {
-        let mut g = lock(&self.0.acks);
-        let next = self.0.barrier.load(Ordering::Acquire) + 1;
+        let mut g = lock(&self.inner.acks);
+        let next = self.inner.barrier.load(Ordering::Acquire) + 1;
         if g.under_way && !mutant!(CutsOverlap) {
             g.next_asked = true;
             return Epoch(next);
         }
         g.begin();
-        self.0.barrier.store(next, Ordering::Release);
+        self.inner.barrier.store(next, Ordering::Release);
         drop(g);
         self.notify();
         Epoch(next)
@@ -362,7 +443,7 @@ impl RunHandle {
     /// Announces a new version of the policies; gives its number. Sources emit it between batches.
     #[must_use]
     pub fn policy(&self) -> Epoch {
-        let e = self.0.policy.fetch_add(1, Ordering::AcqRel) + 1;
+        let e = self.inner.policy.fetch_add(1, Ordering::AcqRel) + 1;
         self.notify();
         Epoch(e)
     }
@@ -370,7 +451,7 @@ impl RunHandle {
     /// The newest checkpoint whose every part has arrived.
     #[must_use]
     pub fn completed_epoch(&self) -> Option<Epoch> {
-        let e = self.0.done_epoch.load(Ordering::Acquire);
+        let e = self.inner.done_epoch.load(Ordering::Acquire);
         (e > 0).then_some(Epoch(e))
     }
 
@@ -381,11 +462,11 @@ impl RunHandle {
     /// ones are at most 64 batches old.
     #[must_use]
     pub fn inspect(&self, stage: &str) -> Option<StageState> {
-        if !self.0.watched.swap(true, Ordering::AcqRel) {
+        if !self.inner.watched.swap(true, Ordering::AcqRel) {
             // Whoever waits says how it stands, too.
             self.notify();
         }
-        let g = lock(&self.0.states);
+        let g = lock(&self.inner.states);
         let mut all = g.range((stage.to_owned(), 0)..=(stage.to_owned(), u32::MAX)).map(|(_, s)| s);
         let first = all.next()?.clone();
         Some(all.fold(first, |sum, s| sum.plus(s)))
@@ -393,25 +474,26 @@ impl RunHandle {
 
     pub(crate) fn notify(&self) {
         // State first, then wake (L-5).
-        self.0.version.fetch_add(1, Ordering::AcqRel);
-        let wakers: Vec<Waker> = lock(&self.0.wakers).iter_mut().filter_map(Option::take).collect();
+        self.inner.version.fetch_add(1, Ordering::AcqRel);
+        let wakers: Vec<Waker> =
+            lock(&self.inner.wakers).iter_mut().filter_map(Option::take).collect();
         wakers.into_iter().for_each(Waker::wake);
     }
 
     pub(crate) fn join(&self) -> usize {
-        let mut g = lock(&self.0.wakers);
+        let mut g = lock(&self.inner.wakers);
         g.push(None);
         let slot = g.len() - 1;
         drop(g);
-        lock(&self.0.acks).live.insert(slot);
-        lock(&self.0.commands).read.insert(slot, 0);
+        lock(&self.inner.acks).live.insert(slot);
+        lock(&self.inner.commands).read.insert(slot, 0);
         slot
     }
 
     /// A task has ended, with its whole input or not. Gives the epoch it was the last to miss in.
     pub(crate) fn leave(&self, slot: usize, clean: bool) -> Option<Whole> {
-        lock(&self.0.commands).leave(slot);
-        let mut g = lock(&self.0.acks);
+        lock(&self.inner.commands).leave(slot);
+        let mut g = lock(&self.inner.acks);
         g.live.remove(&slot);
         g.broken |= !clean;
         let whole = g.finished();
@@ -427,7 +509,7 @@ impl RunHandle {
         g.under_way = false;
         if std::mem::take(&mut g.next_asked) {
             g.begin();
-            self.0.barrier.fetch_add(1, Ordering::AcqRel);
+            self.inner.barrier.fetch_add(1, Ordering::AcqRel);
             drop(g);
             self.notify();
         }
@@ -435,7 +517,7 @@ impl RunHandle {
 
     /// A task has done its part of an epoch. Gives the epoch to whoever was the last, once.
     pub(crate) fn ack(&self, slot: usize, epoch: Epoch) -> Option<Whole> {
-        let mut g = lock(&self.0.acks);
+        let mut g = lock(&self.inner.acks);
         g.by_epoch.entry(epoch.0).or_default().insert(slot);
         if epoch == self.wanted_barrier() {
             g.seen.insert(slot);
@@ -447,38 +529,38 @@ impl RunHandle {
 
     /// Epochs of this run begin behind `epoch`.
     pub(crate) fn epochs_behind(&self, epoch: Epoch) {
-        let mut g = lock(&self.0.acks);
+        let mut g = lock(&self.inner.acks);
         if self.wanted_barrier() < epoch {
             // What was asked for before has a number of the run before: nobody will emit it.
             (g.under_way, g.next_asked) = (false, false);
-            self.0.barrier.store(epoch.0, Ordering::Release);
+            self.inner.barrier.store(epoch.0, Ordering::Release);
         }
     }
 
     /// A part of this epoch could not be kept: it will not be complete.
     pub(crate) fn give_up(&self, epoch: Epoch) {
-        lock(&self.0.acks).given_up.insert(epoch.0);
+        lock(&self.inner.acks).given_up.insert(epoch.0);
     }
 
     /// A source has ended; epochs behind `last` find its place here.
     pub(crate) fn source_ended(&self, name: &str, last: Epoch, place: Vec<u8>) {
-        lock(&self.0.acks).ended.push((name.to_owned(), last, place));
+        lock(&self.inner.acks).ended.push((name.to_owned(), last, place));
     }
 
     /// A source was told to stop and has more to give; `last` is the last epoch it took part in.
     pub(crate) fn source_stopped(&self, last: Epoch) {
-        let mut g = lock(&self.0.acks);
+        let mut g = lock(&self.inner.acks);
         g.stopped = Some(g.stopped.map_or(last.0, |before| before.min(last.0)));
     }
 
     /// Every part of `epoch` is kept and the store knows it.
     pub(crate) fn completed(&self, epoch: Epoch) {
-        self.0.done_epoch.fetch_max(epoch.0, Ordering::AcqRel);
+        self.inner.done_epoch.fetch_max(epoch.0, Ordering::AcqRel);
         self.notify();
     }
 
     pub(crate) fn register(&self, slot: usize, cx: &Context<'_>) {
-        let mut g = lock(&self.0.wakers);
+        let mut g = lock(&self.inner.wakers);
         if let Some(w) = g.get_mut(slot)
             && !w.as_ref().is_some_and(|w| w.will_wake(cx.waker()))
         {
@@ -495,7 +577,7 @@ impl RunHandle {
     }
 
     pub(crate) fn version(&self) -> u64 {
-        self.0.version.load(Ordering::Acquire)
+        self.inner.version.load(Ordering::Acquire)
     }
 
     pub(crate) fn draining(&self) -> bool {
@@ -503,7 +585,7 @@ impl RunHandle {
     }
 
     pub(crate) fn aborted(&self) -> bool {
-        self.0.level.load(Ordering::Acquire) == ABORTED
+        self.inner.level.load(Ordering::Acquire) == ABORTED
     }
 
     /// When the drain under way is to be cut; the same moment for every task.
@@ -511,7 +593,7 @@ impl RunHandle {
         if !self.is_stopping() {
             return None;
         }
-        let mut d = lock(&self.0.drain);
+        let mut d = lock(&self.inner.drain);
         if d.by.is_none() {
             d.by = d.longest.map(|longest| now().plus(longest));
         }
@@ -519,12 +601,12 @@ impl RunHandle {
     }
 
     pub(crate) fn drain_expired(&self) {
-        self.0.by_deadline.store(true, Ordering::Release);
+        self.inner.by_deadline.store(true, Ordering::Release);
         self.stop(StopMode::Abort);
     }
 
     pub(crate) fn fail(&self, failure: RunFailure) {
-        let mut g = lock(&self.0.failure);
+        let mut g = lock(&self.inner.failure);
         if g.is_none() {
             *g = Some(failure);
         }
@@ -533,23 +615,23 @@ impl RunHandle {
     }
 
     pub(crate) fn wanted_barrier(&self) -> Epoch {
-        Epoch(self.0.barrier.load(Ordering::Acquire))
+        Epoch(self.inner.barrier.load(Ordering::Acquire))
     }
 
     pub(crate) fn wanted_policy(&self) -> Epoch {
-        Epoch(self.0.policy.load(Ordering::Acquire))
+        Epoch(self.inner.policy.load(Ordering::Acquire))
     }
 
     pub(crate) fn commands_for(&self, slot: usize) -> Vec<(String, Command)> {
-        lock(&self.0.commands).take(slot)
+        lock(&self.inner.commands).take(slot)
     }
 
     pub(crate) fn watched(&self) -> bool {
-        self.0.watched.load(Ordering::Acquire)
+        self.inner.watched.load(Ordering::Acquire)
     }
 
     pub(crate) fn publish(&self, state: &StageState) {
-        lock(&self.0.states).insert((state.name.clone(), state.shard), state.clone());
+        lock(&self.inner.states).insert((state.name.clone(), state.shard), state.clone());
     }
 }
 
@@ -872,11 +954,11 @@ pub struct TaskReport {
 }
 
 pub(crate) fn ending(handle: &RunHandle) -> (Ended, Option<RunFailure>) {
-    let failure = lock(&handle.0.failure).take();
-    let level = handle.0.level.load(Ordering::Acquire);
+    let failure = lock(&handle.inner.failure).take();
+    let level = handle.inner.level.load(Ordering::Acquire);
     let ended = match (&failure, level) {
         (Some(_), _) => Ended::Failed,
-        (None, ABORTED) if handle.0.by_deadline.load(Ordering::Acquire) => Ended::DrainTimedOut,
+        (None, ABORTED) if handle.inner.by_deadline.load(Ordering::Acquire) => Ended::DrainTimedOut,
         (None, ABORTED) => Ended::Aborted,
         (None, DRAINING) => Ended::Drained,
         _ => Ended::Completed,

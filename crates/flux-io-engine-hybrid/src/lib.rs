@@ -109,6 +109,7 @@ impl HybridEngine {
         options: RunOptions,
     ) -> Result<RunReport, StageError> {
         let assignment = self.explain(&plan.graph, &options)?;
+        let options = options.begin()?;
         let lanes = self.lanes(&assignment, options.workers)?;
         let hash_seed = options.hash_seed.unwrap_or_else(process_seed);
         let options = RunOptions { hash_seed: Some(hash_seed), ..options };

@@ -45,8 +45,8 @@ impl RayonEngine {
     /// [`Ended::Failed`](flux_io_core::Ended), stage `engine`.
     pub fn run(&self, plan: ExecutionPlan<'_>, options: &RunOptions) -> RunReport {
         let ready = self.accepts(&plan.graph, options).map_err(StageError::from);
-        match ready.and_then(|()| pool(options.workers)) {
-            Ok(pool) => run_in(&pool, plan, options),
+        match ready.and_then(|()| Ok((options.begin()?, pool(options.workers)?))) {
+            Ok((options, pool)) => run_in(&pool, plan, options),
             Err(e) => RunReport::refused("rayon", e),
         }
     }
@@ -73,11 +73,11 @@ fn pool(workers: u32) -> Result<Workers, StageError> {
     })
 }
 
-fn run_in(pool: &Workers, plan: ExecutionPlan<'_>, options: &RunOptions) -> RunReport {
+fn run_in(pool: &Workers, plan: ExecutionPlan<'_>, options: RunOptions) -> RunReport {
     let host = Arc::new(RayonHost::new());
     let dyn_host: Arc<dyn Host> = Arc::<RayonHost>::clone(&host);
     let hash_seed = options.hash_seed.unwrap_or_else(process_seed);
-    let options = RunOptions { hash_seed: Some(hash_seed), ..options.clone() };
+    let options = RunOptions { hash_seed: Some(hash_seed), ..options };
     let (tasks, collector) = tasks(plan, &dyn_host, &options);
     host.ready.schedule(Picker::new(options.scheduler.as_ref(), &tasks));
     let tally = Tally::new(collector);

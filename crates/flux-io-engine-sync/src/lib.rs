@@ -32,8 +32,8 @@ pub use choices::{Choice, Recorder};
 
 use clock::Virtual;
 use flux_io_core::{
-    ChoiceKind, Engine, ExecutionPlan, Graph, Host, Picker, PlanFault, RunOptions, RunReport, Task,
-    tasks,
+    ChoiceKind, Engine, ExecutionPlan, Graph, Host, Picker, PlanFault, RunOptions, RunReport,
+    StageError, Task, tasks,
 };
 use std::future::Future;
 use std::pin::Pin;
@@ -92,9 +92,11 @@ impl SyncEngine {
         plan: ExecutionPlan<'_>,
         options: &RunOptions,
     ) -> (RunReport, Vec<Choice>) {
-        if let Err(fault) = self.accepts(&plan.graph, options) {
-            return (RunReport::refused("sync", fault.into()), Vec::new());
-        }
+        let ready = self.accepts(&plan.graph, options).map_err(StageError::from);
+        let options = match ready.and_then(|()| options.begin()) {
+            Ok(options) => options,
+            Err(e) => return (RunReport::refused("sync", e), Vec::new()),
+        };
         let recorder = match &self.script {
             Script::Plain => Recorder::plain(),
             Script::Seed(s) => Recorder::seeded(*s),
@@ -102,7 +104,7 @@ impl SyncEngine {
         };
         let host = Arc::new(Virtual::new(recorder));
         let dyn_host: Arc<dyn Host> = Arc::<Virtual>::clone(&host);
-        let (tasks, mut collector) = tasks(plan, &dyn_host, options);
+        let (tasks, mut collector) = tasks(plan, &dyn_host, &options);
         let picker = Picker::new(options.scheduler.as_ref(), &tasks);
         let mut pool = Pool::new(tasks, picker);
         while pool.live > 0 {

@@ -15,3 +15,8 @@ macro_rules! tests {
 flux_io_testkit::with_engine_laws!(tests);
 flux_io_testkit::with_virtual_time_laws!(tests);
 flux_io_testkit::with_outside_laws!(tests);
+
+#[test]
+fn a_handle_serves_one_run() {
+    laws::handle::a_handle_serves_one_run(&SyncEngine::new());
+}

@@ -6,8 +6,8 @@ use crate::doubles::{
 };
 use crate::plans::HandPlan;
 use flux_io_core::{
-    Batch, Command, DeadCause, Engine, ErrorRecord, IoCx, Out, Phase, RunHandle, Sink, Stage,
-    StageCx, StageError, Step,
+    Batch, Command, DeadCause, Ended, Engine, ErrorKind, ErrorRecord, IoCx, Out, Phase, RunHandle,
+    RunOptions, Sink, Stage, StageCx, StageError, Step,
 };
 use std::sync::Arc;
 
@@ -205,4 +205,32 @@ pub fn an_observer_changes_nothing(engine: &dyn Engine) {
         assert_eq!(errors.len(), 12);
         assert_eq!(*errors[1], Noted::Error("picky".into(), 9, DeadCause::Invalid));
     }
+}
+
+/// A handle serves one run: a second one is refused before it reads a row, and the first one's end
+/// is not its own. Options that came without a handle serve any number of runs.
+pub fn a_handle_serves_one_run(engine: &dyn Engine) {
+    let run = |options: &RunOptions| {
+        let (sink, shelf) = CollectSink::<u64>::new();
+        let plan = HandPlan::from("in", VecSource::<u64>::new(0..10)).into("out", sink);
+        let report = engine.run_plan(plan.plan(), options.clone());
+        (report, shelf.len())
+    };
+    let free = RunOptions::default();
+    for _ in 0..3 {
+        let (report, rows) = run(&free);
+        completed(&report);
+        assert_eq!(rows, 10);
+    }
+    let handle = RunHandle::new();
+    let taken = RunOptions::default();
+    let theirs = taken.handle.clone();
+    for options in [RunOptions::default().handle(&handle), taken] {
+        completed(&run(&options).0);
+        let (report, rows) = run(&options);
+        assert_eq!((report.ended, rows), (Ended::Failed, 0));
+        let failure = report.failure.map(|f| (f.stage, f.error.kind));
+        assert_eq!(failure, Some(("engine".to_owned(), ErrorKind::Refused)));
+    }
+    assert!(!handle.is_stopping() && !theirs.is_stopping());
 }
