@@ -85,11 +85,8 @@ impl DataflowEngine {
         self.blocks.get(stage).copied().unwrap_or(self.every)
     }
 
-    /// Runs a plan to its end on the runtime this is awaited on. Cancel-safe as
-    /// [`TokioEngine::run`] is.
-    ///
-    /// # Panics
-    /// When awaited outside a tokio runtime with time enabled.
+    /// Runs a plan to its end on the runtime this is awaited on. Cancel-safe, and
+    /// refused, as [`TokioEngine::run`] is.
     pub async fn run(&self, plan: ExecutionPlan<'static>, options: RunOptions) -> RunReport {
         if let Err(fault) = self.accepts(&plan.graph, &options) {
             return RunReport::refused("dataflow", fault.into());

@@ -2,6 +2,7 @@
 
 use crate::host::TokioHost;
 use crate::sync::Arc;
+use crate::timers::Timers;
 use crate::{no_runtime, runtime};
 use flux_io_core::{BoxFuture, Executor, Host, Lane, StageError};
 use std::pin::pin;
@@ -72,11 +73,13 @@ impl Lane for TokioLane {
                 set.spawn_local_on(job, &local);
             }
             let all = local.run_until(async { while set.join_next().await.is_some() {} });
-            self.host.timers.block_on(pin!(all));
+            if let Timers::Worker(worker) = &self.host.timers {
+                worker.block_on(pin!(all));
+            }
             return;
         }
         self.runtime.block_on(async {
-            let timers = tokio::spawn(self.host.timers.drive());
+            let timers = tokio::spawn(self.host.drive());
             for job in jobs {
                 set.spawn(job);
             }

@@ -1,10 +1,10 @@
 //! What the engine gives to tasks: tokio's clock, timers, and a few threads for blocking work.
 
 use crate::sync::{Arc, Builder};
-use crate::timers::Timers;
+use crate::timers::{OfRuntime, Server, Timers, Worker};
 use flux_io_core::{Host, Job, Moment, Outside, TimerId, Timestamp};
 use std::task::Waker;
-use std::time::{Duration, SystemTime};
+use std::time::{self, Duration, SystemTime};
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
@@ -27,15 +27,28 @@ pub(crate) struct TokioHost {
 impl TokioHost {
     /// A host on the clock of the runtime behind `handle`, which serves it.
     pub(crate) fn of_runtime(handle: Handle) -> Self {
-        let timers = Timers::of_runtime(now(), handle.clone());
+        let timers = Timers::Runtime(OfRuntime::new(handle.clone(), Server::shared()));
         Self::new(handle, timers)
     }
 
     /// A host whose timers the thread serves that polls the tasks, and whose blocking work the
     /// runtime behind `handle`.
     pub(crate) fn of_caller(handle: Handle) -> Self {
-        let timers = Timers::of_caller(now());
+        let timers = Timers::Worker(Worker::new());
         Self::new(handle, timers)
+    }
+
+    /// The task that serves the timers on the runtime, to be spawned there.
+    pub(crate) fn drive(&self) -> impl Future<Output = ()> + Send + use<> {
+        let driven = match &self.timers {
+            Timers::Runtime(timers) => Some(timers.drive()),
+            Timers::Worker(_) => None,
+        };
+        async move {
+            if let Some(driven) = driven {
+                driven.await;
+            }
+        }
     }
 
     fn new(handle: Handle, timers: Timers) -> Self {
@@ -48,6 +61,31 @@ impl TokioHost {
 /// works in tests).
 pub(crate) fn now() -> Instant {
     Instant::now()
+}
+
+/// And the one where it reads the wall's, for the thread that serves runs of every runtime.
+#[expect(clippy::disallowed_methods, reason = "the engine is where time comes from")]
+pub(crate) fn wall() -> time::Instant {
+    time::Instant::now()
+}
+
+/// A clock, as of when it was made.
+#[derive(Clone, Copy)]
+pub(crate) enum Clock {
+    /// Tokio's, which is read inside a runtime.
+    Tokio(Instant),
+    /// The wall's.
+    Wall(time::Instant),
+}
+
+impl Clock {
+    pub(crate) fn now(self) -> Moment {
+        let ns = match self {
+            Self::Tokio(start) => now().duration_since(start),
+            Self::Wall(start) => wall().duration_since(start),
+        };
+        Moment(u64::try_from(ns.as_nanos()).unwrap_or(u64::MAX))
+    }
 }
 
 impl Host for TokioHost {

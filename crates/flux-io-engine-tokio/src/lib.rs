@@ -4,14 +4,16 @@
 //! drain are core's. What is here is an executor and a clock: timers kept in one set, blocking work
 //! in at most two threads at a time, and tasks that are aborted when the run's future is dropped.
 //!
-//! Time is the runtime's, also when its clock is paused. Timers do not wait for its ticks of a
-//! millisecond: the first wait shorter than 100 ms starts a thread that sleeps exactly as long as
-//! the operating system lets it, and ends with the run. A run without such a wait has no thread of
-//! its own, and its timers may be two milliseconds late.
+//! Time is the runtime's, also when its clock is paused; a runtime without time is refused. Timers do
+//! not wait for its ticks of a millisecond: from its first wait shorter than 100 ms on a run is served
+//! by a thread that sleeps exactly as long as the operating system lets it. The process has one such
+//! thread for all its runs, once one of them has needed it. The timers of a run without such a wait
+//! may be two milliseconds late.
 
 mod dataflow;
 mod executor;
 mod host;
+mod inside;
 #[cfg(all(test, flux_io_loom))]
 mod loom_tests;
 mod sync;
@@ -27,7 +29,7 @@ use flux_io_core::{
 use host::TokioHost;
 use std::sync::OnceLock;
 use sync::Arc;
-use tokio::runtime::{Builder, Handle, Runtime};
+use tokio::runtime::{Builder, Runtime};
 use tokio::task::{AbortHandle, JoinSet};
 
 /// Runs plans on tokio.
@@ -47,18 +49,20 @@ impl TokioEngine {
     /// Dropping the future aborts the run: tasks end at their next await, sinks give up what they
     /// have not committed, nothing is reported. To stop in order, use the handle in the options.
     ///
-    /// # Panics
-    /// When awaited outside a tokio runtime with time enabled.
+    /// Refused ([`ErrorKind::Refused`]) when awaited outside a tokio runtime, or on one without time.
     pub async fn run(&self, plan: ExecutionPlan<'static>, options: RunOptions) -> RunReport {
-        if let Err(fault) = self.accepts(&plan.graph, &options) {
-            return RunReport::refused("tokio", fault.into());
-        }
+        let ready = self.accepts(&plan.graph, &options).map_err(StageError::from);
+        let ready = ready.and_then(|()| Ok((inside::runtime()?, options.begin()?)));
+        let (runtime, options) = match ready {
+            Ok(ready) => ready,
+            Err(e) => return RunReport::refused("tokio", e),
+        };
         let hash_seed = options.hash_seed.unwrap_or_else(process_seed);
         let options = RunOptions { hash_seed: Some(hash_seed), ..options };
-        let host: Arc<TokioHost> = Arc::new(TokioHost::of_runtime(Handle::current()));
+        let host: Arc<TokioHost> = Arc::new(TokioHost::of_runtime(runtime));
         let dyn_host: Arc<dyn Host> = Arc::<TokioHost>::clone(&host);
         let (tasks, mut collector) = tasks(plan, &dyn_host, &options);
-        let timers = tokio::spawn(host.timers.drive()).abort_handle();
+        let timers = tokio::spawn(host.drive()).abort_handle();
         let mut guard = AbortOnDrop { handle: options.handle.clone(), timers, armed: true };
         let mut set = JoinSet::new();
         for t in tasks {
@@ -76,6 +80,9 @@ impl TokioEngine {
 
     /// Runs a plan to its end on a runtime made for it, with as many workers as the options say.
     ///
+    /// Refused ([`ErrorKind::Refused`]) inside a task of a runtime, whose worker it would hold for as
+    /// long as it takes: await [`run`](Self::run) there. A thread of `spawn_blocking` may call it.
+    ///
     /// # Errors
     /// When the runtime cannot be made (no threads, no reactor).
     pub fn run_blocking(
@@ -83,6 +90,9 @@ impl TokioEngine {
         plan: ExecutionPlan<'static>,
         options: RunOptions,
     ) -> std::io::Result<RunReport> {
+        if inside::a_task() {
+            return Ok(RunReport::refused("tokio", inside::blocks()));
+        }
         Ok(runtime(options.workers)?.block_on(self.run(plan, options)))
     }
 }
@@ -132,11 +142,10 @@ impl Engine for TokioEngine {
     }
 
     fn run_plan(&self, plan: ExecutionPlan<'static>, options: RunOptions) -> RunReport {
-        let handle = options.handle.clone();
-        match self.run_blocking(plan, options) {
+        match self.run_blocking(plan, options.clone()) {
             Ok(r) => r,
             Err(e) => {
-                handle.stop(StopMode::Abort);
+                options.handle.stop(StopMode::Abort);
                 RunReport::refused("tokio", no_runtime(e))
             }
         }

@@ -1,9 +1,9 @@
-//! Every schedule of the thread that serves timers, one of the run's own or a lane's worker.
+//! Every schedule of the thread that serves timers, the process's own or a lane's worker.
 //!
 //! What is said to be caught was seen: the code was broken so, and the model failed.
 
 use crate::sync::{Arc, Mutex, lock};
-use crate::timers::Timers;
+use crate::timers::{OfRuntime, Server, Worker};
 use flux_io_core::Moment;
 use loom::sync::Notify;
 use loom::sync::atomic::{AtomicUsize, Ordering::SeqCst};
@@ -49,8 +49,8 @@ fn runtime() -> Runtime {
     Builder::new_current_thread().enable_time().build().unwrap()
 }
 
-fn timers(on: &Runtime) -> Timers {
-    Timers::of_runtime(tokio::time::Instant::now(), on.handle().clone())
+fn timers(on: &Runtime) -> OfRuntime {
+    OfRuntime::new(on.handle().clone(), Arc::new(Server::new()))
 }
 
 /// A timer that starts the thread and one that is armed while it looks or sleeps both fire, once.
@@ -71,7 +71,7 @@ fn a_timer_is_never_forgotten() {
     });
 }
 
-/// The thread ends with its timers, whether it sleeps or is about to.
+/// The thread ends with the last timers that ask it, whether it sleeps or is about to.
 ///
 /// Caught: a call that is not noted, or only when the thread sleeps.
 #[test]
@@ -87,9 +87,9 @@ fn the_thread_ends_with_its_timers() {
 }
 
 /// A worker polls a task until another thread has told it news, and `hears` of it.
-fn worker(hears: fn(&Timers, Waker)) {
+fn worker(hears: fn(&Worker, Waker)) {
     loom::model(move || {
-        let timers = Arc::new(Timers::of_caller(tokio::time::Instant::now()));
+        let timers = Arc::new(Worker::new());
         let (news, waiting) = (Arc::new(AtomicUsize::new(0)), Arc::new(Mutex::new(None)));
         let (theirs, told, waker) = (Arc::clone(&timers), Arc::clone(&news), Arc::clone(&waiting));
         let other = thread::spawn(move || {

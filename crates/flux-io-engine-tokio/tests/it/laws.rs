@@ -27,3 +27,9 @@ mod two_workers {
     const WORKERS: u32 = 2;
     flux_io_testkit::with_engine_laws!(tests);
 }
+
+#[test]
+fn a_handle_serves_one_run() {
+    use flux_io_testkit::conformance::engine as laws;
+    laws::handle::a_handle_serves_one_run(&flux_io_engine_tokio::TokioEngine::new());
+}

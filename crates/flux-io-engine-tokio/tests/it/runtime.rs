@@ -1,10 +1,16 @@
 //! What the tokio engine promises about the runtime it runs on.
 
-use flux_io_core::{Ended, Engine, RunOptions, StopMode};
+use flux_io_core::{
+    Ended, Engine, ErrorKind, ExecutionPlan, Moment, RunOptions, RunReport, StopMode,
+};
 use flux_io_engine_tokio::TokioEngine;
 use flux_io_testkit::conformance::engine::by_row;
-use flux_io_testkit::doubles::{CollectSink, Gate, Line, ScriptSource, VecSource};
+use flux_io_testkit::doubles::{CollectSink, Gate, Line, ScriptSource, Shelf, VecSource};
 use flux_io_testkit::plans::HandPlan;
+use std::future::Future;
+use std::pin::pin;
+use std::sync::{Arc, Barrier};
+use std::task::{Context, Poll, Waker};
 use tokio::runtime::{Builder, Runtime};
 
 fn runtime(workers: usize) -> Runtime {
@@ -85,7 +91,7 @@ fn time_is_the_runtimes() {
     let hour = std::time::Duration::from_secs(3_600);
     let rt = Builder::new_current_thread().enable_time().start_paused(true).build();
     let report = rt.expect("a runtime").block_on(async {
-        let lines = [Line::Row(1), Line::Until(flux_io_core::Moment::START.plus(hour))];
+        let lines = [Line::Row(1), Line::Until(Moment::START.plus(hour))];
         let (sink, _) = CollectSink::<u64>::new();
         let plan = HandPlan::from("in", ScriptSource::<u64>::new(lines)).into("out", sink);
         TokioEngine::new().run(plan.plan(), RunOptions::default()).await
@@ -106,4 +112,93 @@ fn a_run_stopped_before_it_begins_ends() {
         assert_eq!((report.ended, report.engine), (Ended::Aborted, "tokio"));
         assert_eq!((shelf.len(), shelf.closed()), (0, 0));
     }
+}
+
+/// A plan of ten rows, and where they go.
+fn ten() -> (ExecutionPlan<'static>, Shelf<u64>) {
+    let (sink, shelf) = CollectSink::<u64>::new();
+    (HandPlan::from("in", VecSource::<u64>::new(0..10)).into("out", sink).plan(), shelf)
+}
+
+/// The run was refused, with a reason that says this, and nothing was read.
+fn refused(report: RunReport, rows: &Shelf<u64>, why: &str) {
+    let failure = report.failure.expect("a failure");
+    assert_eq!((report.ended, failure.stage.as_str()), (Ended::Failed, "engine"));
+    assert_eq!(failure.error.kind, ErrorKind::Refused);
+    assert!(failure.error.what.contains(why), "{}", failure.error.what);
+    assert_eq!(rows.len(), 0);
+}
+
+/// Outside a runtime, and on one that knows no time, a run is refused; it neither panics nor waits
+/// for timers that nobody serves.
+#[test]
+fn a_run_needs_a_runtime_with_time() {
+    let (plan, rows) = ten();
+    let engine = TokioEngine::new();
+    let run = pin!(engine.run(plan, RunOptions::default()));
+    let Poll::Ready(report) = run.poll(&mut Context::from_waker(Waker::noop())) else {
+        panic!("it waits")
+    };
+    refused(report, &rows, "there is none here");
+    for mut builder in [Builder::new_current_thread(), Builder::new_multi_thread()] {
+        let (plan, rows) = ten();
+        let rt = builder.build().unwrap();
+        let report = rt.block_on(TokioEngine::new().run(plan, RunOptions::default()));
+        refused(report, &rows, "has no time");
+    }
+}
+
+/// A call that blocks is refused in every place of a runtime that must not block, and no other.
+#[test]
+fn a_run_that_blocks_is_refused_inside_a_task() {
+    let blocking = || {
+        let (plan, rows) = ten();
+        (TokioEngine::new().run_plan(plan, RunOptions::default()), rows)
+    };
+    let inside = |(report, rows): (RunReport, Shelf<u64>)| refused(report, &rows, "would block");
+    for workers in [1, 2] {
+        let rt = runtime(workers);
+        inside(rt.block_on(async { blocking() }));
+        inside(rt.block_on(async { tokio::spawn(async move { blocking() }).await.unwrap() }));
+        let local = tokio::task::LocalSet::new();
+        inside(local.block_on(&rt, async { blocking() }));
+        let (report, rows) = rt.block_on(rt.spawn_blocking(blocking)).unwrap();
+        assert_eq!((report.ended, rows.len()), (Ended::Completed, 10));
+        let entered = rt.enter();
+        assert_eq!(blocking().0.ended, Ended::Completed, "nobody else is held up");
+        drop(entered);
+    }
+    assert_eq!(blocking().0.ended, Ended::Completed);
+}
+
+/// However many runs wait for moments at once, on however many runtimes, one thread wakes them.
+#[cfg(target_os = "linux")]
+#[test]
+fn one_thread_serves_the_timers_of_all_runs() {
+    let timer_threads = || {
+        let tasks = std::fs::read_dir("/proc/self/task").unwrap();
+        let name = |t: std::fs::DirEntry| std::fs::read_to_string(t.path().join("comm"));
+        tasks.filter_map(|t| name(t.unwrap()).ok()).filter(|n| n.trim() == "flux-io-timers").count()
+    };
+    let seen = Shelf::default();
+    let all = Arc::new(Barrier::new(6));
+    std::thread::scope(|s| {
+        for _ in 0..6 {
+            let (seen, all) = (seen.clone(), Arc::clone(&all));
+            s.spawn(move || {
+                let count = Line::call(move || {
+                    // Every run has waited by now, and none has ended.
+                    all.wait();
+                    seen.put(timer_threads());
+                    all.wait();
+                });
+                let wait = Line::Until(Moment(1_000_000));
+                let lines = [Line::Row(1), Line::Cut, wait, count];
+                let (sink, _) = CollectSink::<u64>::new();
+                let plan = HandPlan::from("in", ScriptSource::<u64>::new(lines)).into("out", sink);
+                TokioEngine::new().run_plan(plan.plan(), RunOptions::default())
+            });
+        }
+    });
+    assert_eq!(seen.take(), [1; 6]);
 }
