@@ -3,7 +3,7 @@
 
 use crate::host::RayonHost;
 use crate::ready::{Next, Ready, Ticket};
-use crate::sync::{Arc, Mutex, Workers, lock};
+use crate::sync::{Arc, Mutex, Workers, give_way, lock};
 use flux_io_core::{BoxFuture, Executor, Host, Lane, StageError};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::task::{Context, Poll, Waker};
@@ -65,7 +65,7 @@ pub(crate) fn poll_all(pool: &Workers, host: &RayonHost, jobs: Vec<BoxFuture<'_,
     pool.run(|| work(&cells, ready, host));
 }
 
-/// Polls between two looks at the timers while there is always a ready job.
+/// Polls between two looks at the timers, and at what stages ask of the pool, while there is always a ready job.
 const POLLS_PER_TIMER: u32 = 32;
 
 /// A worker: polls ready jobs until none is left.
@@ -75,8 +75,11 @@ fn work(cells: &[Cell<'_>], ready: &Ready, host: &RayonHost) {
         match ready.next(|| host.timers.next_in(host.now())) {
             Next::Task(id) => {
                 poll(&cells[id], ready);
+                ready.polled();
                 polls = polls.wrapping_add(1);
                 if polls.is_multiple_of(POLLS_PER_TIMER) {
+                    // Also where there is always a ready job: others may wait for this worker.
+                    give_way();
                     host.timers.fire(host.now());
                 }
             }

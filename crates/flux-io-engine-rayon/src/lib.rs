@@ -4,8 +4,11 @@
 //! spawn. A task that waits (for room, rows, time, a file) holds no worker. Blocking work runs on
 //! an I/O thread of its own. Closures may borrow: the run is a scope.
 //!
-//! A stage that uses rayon itself finds the pool's other workers there: a worker without a ready
-//! task first offers itself to the pool (`rayon::yield_now`) and only then sleeps.
+//! A stage that uses rayon itself finds the pool's other workers there: `par_iter`, `join`, `scope`
+//! and `broadcast` run on all that have no task at hand. A worker without a ready task first offers
+//! itself to the pool (`rayon::yield_now`) and then sleeps; while a task is polled, sleepers look
+//! into the pool every millisecond, so work of that length and more is spread. A worker that is busy
+//! takes its part of a `broadcast` when it has polled its task.
 
 mod blocking;
 mod executor;

@@ -3,8 +3,13 @@
 //! A ticket is idle, queued, running, or running and woken again. Only the step from idle to queued
 //! puts it into the queue, so a task stands there at most once; the step from running to idle
 //! notices a wake that came meanwhile.
+//!
+//! A stage that uses rayon puts work into the pool that no ticket tells of. While a task is polled
+//! one sleeper therefore looks there from time to time, and all of them do once it found some.
 
-use crate::sync::{Arc, AtomicU8, Condvar, Mutex, Ordering, ROUNDS, give_way, lock, wait};
+use crate::sync::{
+    Arc, AtomicU8, Condvar, LOOK, Mutex, MutexGuard, Ordering, ROUNDS, give_way, lock, wait,
+};
 use flux_io_core::Picker;
 use std::collections::VecDeque;
 use std::task::Wake;
@@ -21,6 +26,12 @@ struct Queue {
     live: usize,
     sleepers: usize,
     picker: Picker,
+    /// Tasks that are being polled.
+    busy: usize,
+    /// Sleepers that look for a stage's own work.
+    lookers: usize,
+    /// There was some, and the task it may be of is still polled.
+    found: bool,
 }
 
 impl Queue {
@@ -89,12 +100,30 @@ impl Ready {
         self.changed.notify_one();
     }
 
+    /// A task of [`Next::Task`] was polled.
+    pub(crate) fn polled(&self) {
+        let mut q = lock(&self.queue);
+        q.busy -= 1;
+        q.found &= q.busy > 0;
+    }
+
+    /// A task is about to be polled: somebody looks out for what it may ask of the pool.
+    fn begin_poll(&self, mut q: MutexGuard<'_, Queue>, id: usize) -> Next {
+        q.busy += 1;
+        let look = LOOK.is_some() && q.lookers == 0 && q.sleepers > 0;
+        drop(q);
+        if look {
+            self.changed.notify_one();
+        }
+        Next::Task(id)
+    }
+
     /// Waits for a task or a timer. `due_in` is asked for the time to the next timer.
     pub(crate) fn next(&self, due_in: impl Fn() -> Option<Duration>) -> Next {
         for _ in 0..ROUNDS {
             let mut q = lock(&self.queue);
             if let Some(id) = q.take() {
-                return Next::Task(id);
+                return self.begin_poll(q, id);
             }
             if q.live == 0 {
                 return Next::Done;
@@ -105,7 +134,7 @@ impl Ready {
         let mut q = lock(&self.queue);
         loop {
             if let Some(id) = q.take() {
-                return Next::Task(id);
+                return self.begin_poll(q, id);
             }
             if q.live == 0 {
                 return Next::Done;
@@ -114,10 +143,27 @@ impl Ready {
             if longest.is_some_and(|d| d.is_zero()) {
                 return Next::Timer;
             }
+            let looks = LOOK.filter(|_| q.busy > 0 && (q.lookers == 0 || q.found));
             q.sleepers += 1;
-            q = wait(&self.changed, &self.queue, q, longest);
+            q.lookers += usize::from(looks.is_some());
+            q = wait(&self.changed, &self.queue, q, longest.into_iter().chain(looks).min());
             q.sleepers -= 1;
+            q.lookers -= usize::from(looks.is_some());
+            if looks.is_some() && q.ids.is_empty() {
+                q = self.look(q);
+            }
         }
+    }
+
+    /// Does what a stage asks of the pool, as long as there is any.
+    fn look<'a>(&'a self, q: MutexGuard<'a, Queue>) -> MutexGuard<'a, Queue> {
+        drop(q);
+        let found = give_way();
+        let mut q = lock(&self.queue);
+        if found && q.busy > 0 && !std::mem::replace(&mut q.found, true) {
+            self.changed.notify_all();
+        }
+        q
     }
 }
 

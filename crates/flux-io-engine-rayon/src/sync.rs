@@ -27,6 +27,12 @@ pub(crate) const ROUNDS: u32 = if cfg!(flux_io_loom) {
     64
 };
 
+/// How often a sleeper looks for work that a stage gave the pool, while a task is polled: beside work
+/// that is worth being spread it is short, and a thread that wakes so often costs next to nothing.
+/// Never under a checker, which has no such work.
+pub(crate) const LOOK: Option<Duration> =
+    if cfg!(any(flux_io_loom, flux_io_shuttle)) { None } else { Some(Duration::from_millis(1)) };
+
 /// Locks `m`; a poisoned lock is taken over, since what it guards is valid between any two moves.
 pub(crate) fn lock<T>(m: &Mutex<T>) -> MutexGuard<'_, T> {
     m.lock().unwrap_or_else(PoisonError::into_inner)
@@ -55,11 +61,13 @@ mod behind {
         }
     }
 
-    /// Lets others work for a moment; the user's own parallel work goes first.
-    pub(crate) fn give_way() {
-        if rayon::yield_now() != Some(rayon::Yield::Executed) {
+    /// Lets others work for a moment; the user's own parallel work goes first. Whether there was any.
+    pub(crate) fn give_way() -> bool {
+        let found = rayon::yield_now() == Some(rayon::Yield::Executed);
+        if !found {
             std::hint::spin_loop();
         }
+        found
     }
 
     /// Waits for `changed`, or no longer than `longest`. May return for nothing.
@@ -121,8 +129,9 @@ mod behind {
         }
     }
 
-    pub(crate) fn give_way() {
+    pub(crate) fn give_way() -> bool {
         door::thread::yield_now();
+        false
     }
 
     pub(crate) fn wait<'a, T>(
