@@ -108,7 +108,7 @@ impl Live {
 /// ends well when the input does.
 #[test]
 fn a_silent_source_is_told_by_name() {
-    for engine in ["tokio", "rayon"] {
+    for engine in ENGINES {
         let dir = fresh("silent");
         let rows = "{\"k\":1,\"v\":\"a\",\"t\":1}\n{\"k\":2,\"v\":\"a\",\"t\":99000000000}\n";
         std::fs::write(dir.join("in.ndjson"), rows).unwrap();
@@ -257,14 +257,14 @@ fn idle_pipes_hold_up_nobody() {
             file += "[source.z]\npath = \"IN\"\nformat = \"ndjson\"\n";
             file += "[sink.o]\nkind = \"stdout\"\ntakes = [\"records\"]\n";
             let paths: Vec<_> = (0..pipes).map(|n| fifo(&dir, &format!("f{n}"))).collect();
-            // For reading too, so that the opening does not wait for the program's.
-            let open = |path| File::options().read(true).write(true).open(path).unwrap();
-            let writers: Vec<File> = paths.iter().filter(|_| held).map(open).collect();
+            // The opening of one end waits for that of the other.
+            let open = |path| thread::spawn(|| File::options().write(true).open(path).unwrap());
+            let writers: Vec<_> = paths.into_iter().filter(|_| held).map(open).collect();
             let mut run = Live::start(&dir, &file, &["--quiet", "--engine", engine]);
             let out = run.lines();
             assert_eq!(out.take(2_000), "{\"n\":1999}", "{engine}");
             if held {
-                drop(writers);
+                writers.into_iter().for_each(|w| drop(w.join().unwrap()));
                 assert_eq!(run.ended(), Some(0), "{engine}");
             } else {
                 run.signal("-TERM");
