@@ -74,7 +74,7 @@ pub(crate) struct Seen<'a> {
     /// How many those are.
     pub(crate) vars: u32,
     /// Fragments counted.
-    pub(crate) fragments: u32,
+    pub(crate) fragments: u64,
     /// Bounds by number, [`UNKNOWN`] where none was declared.
     pub(crate) bounds: &'a [u32],
 }

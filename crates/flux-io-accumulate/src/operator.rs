@@ -201,12 +201,12 @@ impl<C: Column, KO: KeyOf<C>, A: Accumulate<C, Key = KO::Key>> Accumulator<C, KO
             Some(tail) if self.traits.kept == ALL => Seen {
                 bits: tail.bits(mask),
                 vars: tail.vars,
-                fragments: clamp(tail.fragments),
+                fragments: tail.fragments,
                 bounds: tail.bounds(self.plan.need.bounds()),
             },
             _ => {
                 let bits = crate::set::Bits { first: mask, rest: &[] };
-                let fragments = clamp(self.fragments(slot));
+                let fragments = self.fragments(slot);
                 Seen { bits, vars: mask.count_ones(), fragments, bounds: &[] }
             }
         }

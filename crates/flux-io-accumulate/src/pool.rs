@@ -40,6 +40,8 @@ pub(crate) struct Leases {
     pub(crate) keys: Lease,
     pub(crate) bytes: Lease,
     pub(crate) items: Lease,
+    /// Whether any of them is shared.
+    pub(crate) shared: bool,
     pub(crate) gate: Option<Door>,
 }
 
@@ -50,12 +52,11 @@ impl Leases {
             Some(gate) if home.shards > 1 => Some(Door::Shared(Arc::clone(gate), Moment::START)),
             _ => p.new_keys.map(|rule| Door::Own(Gate::new(rule))),
         };
-        Self {
-            keys: Lease::new(p.max_keys, &shared.keys, home),
-            bytes: Lease::new(p.max_bytes, &shared.bytes, home),
-            items: Lease::new(p.max_items, &shared.items, home),
-            gate,
-        }
+        let keys = Lease::new(p.max_keys, &shared.keys, home);
+        let bytes = Lease::new(p.max_bytes, &shared.bytes, home);
+        let items = Lease::new(p.max_items, &shared.items, home);
+        let shared = [&keys, &bytes, &items].iter().any(|l| l.leased.is_some());
+        Self { keys, bytes, items, shared, gate }
     }
 
     /// The lease of tombstones, of which there are at most `max`.
@@ -282,7 +283,7 @@ mod tests {
         assert!(all[1].covers(80));
     }
 
-    /// Row 265. Together the instances pass what one would.
+    /// Together the instances pass what one would.
     #[test]
     fn a_shared_gate_lets_as_many_through_as_one() {
         let p = Policy::new(crate::Require::count(1)).new_keys(2, 3);

@@ -103,7 +103,7 @@ impl<K> Tomb<K> {
     /// What is known of the key now.
     pub(crate) fn seen<'a>(&'a self, need: &Need, first: &'a mut [u32; 2]) -> Seen<'a> {
         let (bits, bounds) = (self.bits(), self.bounds(need.bounds(), first));
-        Seen { bits, vars: bits.count(), fragments: self.members(), bounds }
+        Seen { bits, vars: bits.count(), fragments: self.members().into(), bounds }
     }
 
     /// Lends the set, bounds and identities to a tail, so that one piece of code writes them.

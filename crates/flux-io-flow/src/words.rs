@@ -106,9 +106,10 @@ impl<'env, C: Column, K: Chain<C> + 'env> Flow<'env, C, K> {
         )
     }
 
-    /// Gives rows their event time, and promises behind each row that none at or below
-    /// `max(times seen) - lag - 1 ns` is still to come. The lag is 0 until [`Flow::lag`] says
-    /// otherwise.
+    /// Gives rows their event time, and promises before each row that none at or below
+    /// `max(times seen, its own included) - lag - 1 ns` is still to come: a row that moves time past
+    /// a deadline comes behind what that deadline lets go, and one exactly `lag` late is in time.
+    /// The lag is 0 until [`Flow::lag`] says otherwise.
     pub fn event_time<F>(self, name: &str, f: F) -> Flow<'env, K::Col, Raw>
     where
         F: for<'a> FnMut(<K::Col as Column>::Ref<'a>) -> Timestamp + Send + 'env,

@@ -1,6 +1,6 @@
 //! What a declared bound rules out.
 
-use super::{Kind, Limit, Need, UNKNOWN};
+use super::{Group, Kind, Limit, Need, UNKNOWN};
 use crate::table::Tail;
 use flux_io_core::{DeadCause, RowError, Var};
 
@@ -12,6 +12,27 @@ impl Need {
             Some(Kind::Each(_, Limit::Declared(bound))) => Some(bound),
             _ => None,
         }
+    }
+
+    /// The variable of a bit.
+    pub(crate) fn var_of(&self, bit: u64) -> Var {
+        let of = |g: &Group| match g.kind {
+            Kind::Once(own) => own == bit,
+            Kind::Each(rank, _) => bit >= self.once && (bit - self.once) % self.each == rank,
+        };
+        let group = self.groups.iter().position(of).unwrap_or_default() as u16;
+        match self.groups.get(usize::from(group)).map(|g| g.kind) {
+            Some(Kind::Each(..)) => {
+                let index = (bit - self.once) / self.each + 1;
+                Var::nth(group, u32::try_from(index).unwrap_or(UNKNOWN))
+            }
+            _ => Var::one(group),
+        }
+    }
+
+    /// Whether fragments declare how far the numbers of a bit's variable go.
+    pub(crate) fn limited(&self, bit: u64) -> bool {
+        self.limit_of(self.var_of(bit)).is_some()
     }
 
     /// The groups of variables that go up to this bound.
@@ -26,6 +47,33 @@ impl Need {
     /// Whether numbered variables go up to bounds that fragments declare.
     pub(crate) fn declares_numbers(&self) -> bool {
         self.groups.iter().any(|g| matches!(g.kind, Kind::Each(_, Limit::Declared(_))))
+    }
+
+    /// Whether a fragment may be a member of a key with these bounds.
+    #[inline(always)]
+    pub(crate) fn fits(
+        &self,
+        bounds: &[u32],
+        var: Var,
+        declares: Option<(u16, u32)>,
+        max: u32,
+    ) -> bool {
+        let known = |b: u16| bounds.get(usize::from(b)).copied().unwrap_or(UNKNOWN);
+        let limit = self.limit_of(var);
+        let mut last = limit.map_or(UNKNOWN, known);
+        if let Some((which, n)) = declares {
+            let before = known(which);
+            if usize::from(which) >= self.bounds.len()
+                || n > max.min(UNKNOWN - 1)
+                || (before != UNKNOWN && before != n)
+            {
+                return false;
+            }
+            if limit == Some(which) {
+                last = n;
+            }
+        }
+        var.index <= last
     }
 
     /// Why a fragment is no member of a key with these bounds: it declares another bound, or its

@@ -59,10 +59,10 @@ impl Need {
             Test::KOfN(k, groups) => {
                 groups.iter().filter(|g| self.holds(**g, seen)).count() >= *k as usize
             }
-            Test::Count(n) => seen.fragments >= *n,
+            Test::Count(n) => seen.fragments >= u64::from(*n),
             Test::CountFrom(b) => {
                 let n = seen.bounds.get(usize::from(*b)).copied();
-                n.is_some_and(|n| n != UNKNOWN && seen.fragments >= n)
+                n.is_some_and(|n| n != UNKNOWN && seen.fragments >= u64::from(n))
             }
             Test::Weighted(min, groups) => self.weight_of(groups, seen) >= *min,
             Test::Never => false,
@@ -71,17 +71,11 @@ impl Need {
         }
     }
 
-    /// The variable of a bit.
+    /// The name of a bit's variable.
     pub(crate) fn name_of(&self, bit: u64) -> Option<Missing> {
-        let of = |g: &&Group| match g.kind {
-            Kind::Once(own) => own == bit,
-            Kind::Each(rank, _) => bit >= self.once && (bit - self.once) % self.each == rank,
-        };
-        let group = self.groups.iter().find(of)?;
-        let index = match group.kind {
-            Kind::Once(_) => None,
-            Kind::Each(..) => u32::try_from((bit - self.once) / self.each + 1).ok(),
-        };
+        let var = self.var_of(bit);
+        let group = self.groups.get(usize::from(var.group))?;
+        let index = (var.index > 0).then_some(var.index);
         Some(Missing { name: Arc::clone(&group.name), index })
     }
 
@@ -158,10 +152,10 @@ impl Need {
                 let n = groups.iter().filter(|g| self.holds(**g, seen)).count();
                 ((n as f64).min(f64::from(*k)), f64::from(*k))
             }
-            Test::Count(n) => (f64::from(seen.fragments.min(*n)), f64::from(*n)),
+            Test::Count(n) => (seen.fragments.min(u64::from(*n)) as f64, f64::from(*n)),
             Test::CountFrom(b) => match seen.bounds.get(usize::from(*b)).copied() {
-                Some(n) if n != UNKNOWN => (f64::from(seen.fragments.min(n)), f64::from(n)),
-                _ => (f64::from(seen.fragments), f64::from(seen.fragments) + 1.0),
+                Some(n) if n != UNKNOWN => (seen.fragments.min(u64::from(n)) as f64, f64::from(n)),
+                _ => (seen.fragments as f64, seen.fragments as f64 + 1.0),
             },
             Test::Weighted(min, groups) => (self.weight_of(groups, seen).min(*min), *min),
             Test::Never => (0.0, 1.0),

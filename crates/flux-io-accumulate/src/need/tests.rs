@@ -39,7 +39,7 @@ impl Hand {
 
     fn seen(&self) -> Seen<'_> {
         let bits = Bits { first: self.first, rest: self.rest.as_slice() };
-        Seen { bits, vars: bits.count(), fragments: self.fragments, bounds: &self.bounds }
+        Seen { bits, vars: bits.count(), fragments: self.fragments.into(), bounds: &self.bounds }
     }
 
     /// Verdict, what is missing, score.

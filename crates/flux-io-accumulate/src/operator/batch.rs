@@ -105,39 +105,39 @@ impl<C: Column, KO: KeyOf<C>, A: Accumulate<C, Key = KO::Key>> Accumulator<C, KO
         let max = out.max_rows();
         let ob = &mut out.batch().col;
         let start = self.cursor.row;
-        let mut place = Place { row: start, to: at };
-        match self.traits.kept {
-            MASK => self.run::<MASK>(input, &mut place.row, to, ob, max),
-            COUNT => self.run::<COUNT>(input, &mut place.row, to, ob, max),
-            _ => self.run::<ALL>(input, &mut place.row, to, ob, max),
-        }
-        self.cursor.row = place.row;
-        std::mem::forget(place);
+        self.cursor.row = match self.traits.kept {
+            MASK => self.run::<MASK>(input, start, to, ob, max, at),
+            COUNT => self.run::<COUNT>(input, start, to, ob, max, at),
+            _ => self.run::<ALL>(input, start, to, ob, max, at),
+        };
         self.tally.fragments += (self.cursor.row - start) as u64;
     }
 
     fn run<const KEPT: u8>(
         &mut self,
         input: &mut Batch<C>,
-        i: &mut usize,
+        start: usize,
         to: usize,
         ob: &mut Vec<Left<KO, A, C>>,
         max: usize,
-    ) {
-        while *i < to {
-            if *i >= self.cursor.block.1 {
-                self.look_ahead(&input.meta.hash, *i);
+        at: &Cell<Option<usize>>,
+    ) -> usize {
+        let mut place = Place { row: start, to: at };
+        'all: while place.row < to {
+            if place.row >= self.cursor.block.1 {
+                self.look_ahead(&input.meta.hash, place.row);
             }
             let (first, end) = self.cursor.block;
-            while *i < end.min(to) {
-                let hint = self.hints[*i - first];
-                let something_left = self.row::<KEPT>(input, *i, hint, ob);
-                *i += 1;
+            while place.row < end.min(to) {
+                let hint = self.hints[place.row - first];
+                let something_left = self.row::<KEPT>(input, place.row, hint, ob);
+                place.row += 1;
                 if something_left && (ob.len() >= max || self.fault.is_some()) {
-                    return;
+                    break 'all;
                 }
             }
         }
+        place.leave()
     }
 
     /// The passes over a block that starts at row `at` before its rows are handled: index cells, the

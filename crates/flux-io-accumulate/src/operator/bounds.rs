@@ -7,7 +7,7 @@ use crate::need::UNKNOWN;
 use crate::policy::Identity;
 use crate::table::Tail;
 use flux_io_core::{
-    Accumulate, Class, Column, DeadCause, ErrorRecord, Key, KeyOf, Original, RowError,
+    Accumulate, Class, Column, DeadCause, ErrorRecord, Key, KeyOf, Original, RowError, Var,
 };
 use std::sync::Arc;
 
@@ -24,7 +24,6 @@ impl<C: Column, KO: KeyOf<C>, A: Accumulate<C, Key = KO::Key>> Accumulator<C, KO
         bound
     }
 
-    #[inline]
     pub(super) fn check_bound(&self, bound: Declared) -> Result<(), RowError> {
         let Some((which, n)) = bound else { return Ok(()) };
         if usize::from(which) >= self.plan.need.bounds() {
@@ -39,22 +38,38 @@ impl<C: Column, KO: KeyOf<C>, A: Accumulate<C, Key = KO::Key>> Accumulator<C, KO
         Ok(())
     }
 
-    /// Why a fragment of an open key is none of its members.
-    #[inline]
-    pub(super) fn contradiction(
-        &self,
-        slot: u32,
-        f: &Fragment,
-        bound: Declared,
-    ) -> Option<RowError> {
+    /// Whether a fragment of an open key may be one of its members.
+    #[inline(always)]
+    pub(super) fn fits(&self, slot: u32, var: Var, bound: Declared) -> bool {
+        if !self.traits.bounded {
+            return bound.is_none();
+        }
         let bounds = self.table.tails[slot as usize].bounds(self.plan.need.bounds());
-        self.plan.need.contradiction(bounds, f.var, bound)
+        self.plan.need.fits(bounds, var, bound, self.plan.policy.max_index)
+    }
+
+    /// Why it may not. What has no such bound is a failed row; what contradicts its key is met.
+    #[cold]
+    pub(super) fn unfit(
+        &mut self,
+        slot: u32,
+        opened: bool,
+        (f, var): (&Fragment, Var),
+        bound: Declared,
+    ) -> RowError {
+        if let Err(e) = self.check_bound(bound) {
+            self.give_up(opened.then_some(slot));
+            return e;
+        }
+        let bounds = self.table.tails[slot as usize].bounds(self.plan.need.bounds());
+        let e = self.plan.need.contradiction(bounds, var, bound);
+        self.refuse(slot, opened, f);
+        e.unwrap_or_else(|| RowError::new(DeadCause::Conflict, "it contradicts its key"))
     }
 
     /// A fragment that is no member is met all the same: its copies are duplicates. The key that it
     /// alone has opened is not opened.
-    #[cold]
-    pub(super) fn refuse(&mut self, slot: u32, opened: bool, f: &Fragment) {
+    fn refuse(&mut self, slot: u32, opened: bool, f: &Fragment) {
         if opened {
             return self.give_up(Some(slot));
         }
@@ -71,7 +86,7 @@ impl<C: Column, KO: KeyOf<C>, A: Accumulate<C, Key = KO::Key>> Accumulator<C, KO
     #[inline]
     pub(super) fn note_bound(&mut self, slot: u32, f: &Fragment, new: bool, bound: Declared) {
         let tail = &mut self.table.tails[slot as usize];
-        if !new && self.plan.need.limit_of(f.var).is_some() {
+        if !new && self.plan.need.limited(f.bit) {
             repeat(tail, f.bit);
         }
         if let Some((which, n)) = bound

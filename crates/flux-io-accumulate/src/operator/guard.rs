@@ -61,7 +61,8 @@ impl<'a> Charge<'a> {
 }
 
 impl Drop for Charge<'_> {
-    #[cold]
+    // Inlined, so that all of it is in the landing pad.
+    #[inline(always)]
     fn drop(&mut self) {
         self.to.set(self.blame);
     }
@@ -73,8 +74,18 @@ pub(super) struct Place<'a> {
     pub(super) to: &'a Cell<Option<usize>>,
 }
 
+impl Place<'_> {
+    /// The row behind those that were handled.
+    #[inline(always)]
+    pub(super) const fn leave(self) -> usize {
+        let row = self.row;
+        std::mem::forget(self);
+        row
+    }
+}
+
 impl Drop for Place<'_> {
-    #[cold]
+    #[inline(always)]
     fn drop(&mut self) {
         self.to.set(Some(self.row));
     }
@@ -254,7 +265,7 @@ impl<C: Column, KO: KeyOf<C>, A: Accumulate<C, Key = KO::Key>> Accumulator<C, KO
             let var = self.plan.acc.var(row).ok()?;
             let bit = self.plan.need.bit(var, self.plan.policy.max_index).ok()?;
             let (id, at) = (self.identity(row, r.meta, r.row), self.at(r.meta, r.row));
-            Some(Fragment { row: r.row, var, bit, id, at })
+            Some(Fragment { row: r.row, bit, id, at })
         });
         let raised = Raised { fragment: fragment.flatten(), ..r };
         self.poison(slot, &panicked(COMPARING, text), Some(raised));
@@ -312,11 +323,7 @@ impl<C: Column, KO: KeyOf<C>, A: Accumulate<C, Key = KO::Key>> Accumulator<C, KO
             }
             None => self.table.retire(slot),
         };
-        let beside = self.table.take_beside(slot);
-        if let Some((tail, _)) = &beside {
-            self.tally.heap -= u128::from(tail.heap);
-            self.purse.release(tail.heap);
-        }
+        let beside = self.take_beside(slot);
         match (key, beside) {
             (Some(key), Some((tail, watch))) if self.traits.tombs => {
                 let moment = self.watermark.max(Timestamp(watch.newest));

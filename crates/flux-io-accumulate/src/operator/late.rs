@@ -48,7 +48,7 @@ impl<C: Column, KO: KeyOf<C>, A: Accumulate<C, Key = KO::Key>> Accumulator<C, KO
         }
         let mut first = [UNKNOWN; 2];
         let known = self.tombs.get(tomb).bounds(self.plan.need.bounds(), &mut first);
-        if let Some(e) = self.plan.need.contradiction(known, f.var, bound) {
+        if let Some(e) = self.plan.need.contradiction(known, self.plan.need.var_of(f.bit), bound) {
             self.remember(tomb, f, Met::Refused);
             return self.dead_row(col, meta, f.row, e);
         }
@@ -120,7 +120,7 @@ impl<C: Column, KO: KeyOf<C>, A: Accumulate<C, Key = KO::Key>> Accumulator<C, KO
             t.rest.get_or_insert_default().late += 1;
             let beyond = t.with_tail(|tail, mask| {
                 let new = add_fragment(identity, tail, mask, f);
-                if !new && need.limit_of(f.var).is_some() {
+                if !new && need.limited(f.bit) {
                     repeat(tail, f.bit);
                 }
                 let Some((which, n)) = bound else { return 0 };

@@ -5,7 +5,7 @@ use super::guard::{Blame, Charge, drop_quietly};
 use super::{Accumulator, Dead, Left, clamp};
 use crate::need::{UNKNOWN, clamp_score};
 use crate::policy::{After, Keep, OnLate};
-use crate::table::Tail;
+use crate::table::{Tail, Watch};
 use crate::timers::ordered;
 use crate::tombs::{Rest, Tomb};
 use flux_io_core::mutant;
@@ -72,94 +72,108 @@ impl<C: Column, KO: KeyOf<C>, A: Accumulate<C, Key = KO::Key>> Accumulator<C, KO
     ) {
         let fragments = self.fragments(slot);
         // User code first: what panics has changed nothing yet.
-        let headers = {
-            let charge = Charge::new(&self.blame, Blame::Key { what: "`check`", slot });
-            let headers = self.headers(slot, fragments, exit);
-            charge.done();
-            headers
-        };
-        let saved = match self.save_for_corrections(slot, exit) {
-            Ok(saved) => saved,
-            Err(e) => return self.cannot_save(slot, &e),
-        };
-        let Some(parting) = self.part(slot, exit) else { return };
-        if mutant!(DoubleEmission) && exit == Exit::Complete && self.traits.events() {
-            if let (Parting::Value(value), Some(key)) =
-                (parting, self.table.rows[slot as usize].key.clone())
-            {
-                self.emit((key, value), headers, exit, ob);
-            }
-            return;
+        let charge = Charge::new(&self.blame, Blame::Key { what: "`check`", slot });
+        let headers = self.headers(slot, fragments, exit);
+        charge.done();
+        if !exit.emits() {
+            return self.leave_without(slot, exit, moment, headers, fragments);
         }
-        self.tally.held -= fragments;
+        let saved = match self.save_for_corrections(slot) {
+            Ok(saved) => saved,
+            Err(e) => return self.lose_key(slot, "`save`", &e.to_string()),
+        };
+        let row = &mut self.table.rows[slot as usize];
+        let Some(key) = &row.key else { return };
+        let charge = Charge::new(&self.blame, Blame::Key { what: "`finish`", slot });
+        let value = self.plan.acc.finish(key, &mut row.state);
+        charge.done();
+        if mutant!(DoubleEmission) && exit == Exit::Complete && self.traits.events() {
+            let key = key.clone();
+            return self.emit((key, value), headers, exit, ob);
+        }
+        // Without a tombstone nobody else asks for the key.
+        let copy = if self.traits.tombs {
+            let what = "the key's `clone` or `heap_bytes`";
+            let charge = Charge::new(&self.blame, Blame::Key { what, slot });
+            _ = key.heap_bytes();
+            let copy = key.clone();
+            charge.done();
+            Some(copy)
+        } else {
+            None
+        };
         match exit {
             Exit::Complete => self.tally.complete += fragments,
-            Exit::Drop(_) => {
-                self.dropped += fragments;
-                self.ledger.add(exit.class(), fragments);
-            }
             _ => self.ledger.add(exit.class(), fragments),
         }
+        self.tally.held -= fragments;
         let (mask, tag) = (self.mask(slot), self.table.rows[slot as usize].tag);
         let Some(key) = self.table.close(slot) else { return };
+        let Some(copy) = copy else {
+            if self.traits.tails {
+                _ = self.take_beside(slot);
+            }
+            self.emit((key, value), headers, exit, ob);
+            return self.give_back();
+        };
+        self.emit((copy, value), headers, exit, ob);
+        if let Some((tail, watch)) = self.take_beside(slot) {
+            let moment = moment.max(Timestamp(watch.newest));
+            self.entomb((key, tag, mask), tail, moment, (fragments, exit, saved));
+        }
+        self.give_back();
+    }
+
+    /// Takes what stands beside a closed slot, and what it weighed.
+    #[inline(always)]
+    pub(super) fn take_beside(&mut self, slot: u32) -> Option<(Tail, Watch)> {
         let beside = self.table.take_beside(slot);
         if let Some((tail, _)) = &beside {
             self.tally.heap -= u128::from(tail.heap);
             self.purse.release(tail.heap);
         }
-        match parting {
-            // No tombstone asks for the key.
-            Parting::Value(value) => {
-                self.emit((key, value), headers, exit, ob);
-                return self.give_back();
-            }
-            Parting::Both(copy, value) => self.emit((copy, value), headers, exit, ob),
-            Parting::State(bytes, state) => self.dead_key(bytes, state, &headers, fragments, exit),
-            Parting::Gone(state) => drop_quietly(state),
+        beside
+    }
+
+    /// A key leaves as a dead letter, or without a word.
+    #[inline(never)]
+    fn leave_without(
+        &mut self,
+        slot: u32,
+        exit: Exit,
+        moment: Timestamp,
+        headers: Headers,
+        fragments: u64,
+    ) {
+        let row = &mut self.table.rows[slot as usize];
+        let Some(key) = &row.key else { return };
+        let what = "the key's `write_bytes` or `heap_bytes`";
+        let charge = Charge::new(&self.blame, Blame::Key { what, slot });
+        let bytes = key.to_key_bytes();
+        _ = key.heap_bytes();
+        charge.done();
+        let charge = Charge::new(&self.blame, Blame::Key { what: "`init`", slot });
+        let state = std::mem::replace(&mut row.state, self.plan.acc.init());
+        charge.done();
+        self.tally.held -= fragments;
+        self.ledger.add(exit.class(), fragments);
+        let (mask, tag) = (self.mask(slot), self.table.rows[slot as usize].tag);
+        let Some(key) = self.table.close(slot) else { return };
+        let beside = self.take_beside(slot);
+        if matches!(exit, Exit::Drop(_)) {
+            self.dropped += fragments;
+            drop_quietly(state);
+        } else {
+            self.dead_key(bytes, state, &headers, fragments, exit);
         }
         match beside {
             Some((tail, watch)) if self.traits.tombs => {
                 let moment = moment.max(Timestamp(watch.newest));
-                self.entomb((key, tag, mask), tail, moment, (fragments, exit, saved));
+                self.entomb((key, tag, mask), tail, moment, (fragments, exit, None));
             }
             _ => drop_quietly(key),
         }
         self.give_back();
-    }
-
-    /// What user code makes of a key that leaves; `None` when its slot is free.
-    #[inline]
-    fn part(&mut self, slot: u32, exit: Exit) -> Option<Parting<KO::Key, A::State, A::Out>> {
-        let row = &mut self.table.rows[slot as usize];
-        let key = row.key.as_ref()?;
-        let blame = |what| Charge::new(&self.blame, Blame::Key { what, slot });
-        if self.traits.tombs {
-            let charge = blame("the key's `heap_bytes`");
-            _ = key.heap_bytes();
-            charge.done();
-        }
-        if exit.emits() {
-            let charge = blame("`finish`");
-            let value = self.plan.acc.finish(key, &mut row.state);
-            charge.done();
-            if !self.traits.tombs {
-                return Some(Parting::Value(value));
-            }
-            let charge = blame("the key's `clone`");
-            let copy = key.clone();
-            charge.done();
-            return Some(Parting::Both(copy, value));
-        }
-        let charge = blame("the key's `write_bytes`");
-        let bytes = key.to_key_bytes();
-        charge.done();
-        let charge = blame("`init`");
-        let state = std::mem::replace(&mut row.state, self.plan.acc.init());
-        charge.done();
-        Some(match exit {
-            Exit::Drop(_) => Parting::Gone(state),
-            _ => Parting::State(bytes, state),
-        })
     }
 
     #[inline]
@@ -175,12 +189,6 @@ impl<C: Column, KO: KeyOf<C>, A: Accumulate<C, Key = KO::Key>> Accumulator<C, KO
             Exit::Complete => Outcome::Complete { key, value, headers },
             _ => Outcome::Partial { key, value, headers },
         });
-    }
-
-    /// A result whose state cannot be kept for corrections costs its key, like a panic.
-    #[cold]
-    fn cannot_save(&mut self, slot: u32, e: &StageError) {
-        self.lose_key(slot, "`save`", &e.to_string());
     }
 
     #[cold]
@@ -241,11 +249,10 @@ impl<C: Column, KO: KeyOf<C>, A: Accumulate<C, Key = KO::Key>> Accumulator<C, KO
     }
 
     /// The state as it will be emitted, where corrections may follow.
-    fn save_for_corrections(&self, slot: u32, exit: Exit) -> Result<Option<Box<[u8]>>, StageError> {
+    fn save_for_corrections(&self, slot: u32) -> Result<Option<Box<[u8]>>, StageError> {
         if !self.traits.tombs
             || self.plan.policy.on_late != OnLate::Correct
             || self.plan.policy.after == After::Reset
-            || !exit.emits()
         {
             return Ok(None);
         }
@@ -257,6 +264,7 @@ impl<C: Column, KO: KeyOf<C>, A: Accumulate<C, Key = KO::Key>> Accumulator<C, KO
     }
 
     /// Keeps a tombstone, unless its time is over at once.
+    #[inline]
     pub(super) fn entomb(
         &mut self,
         (key, tag, mask): (KO::Key, u32, u64),
@@ -300,7 +308,9 @@ impl<C: Column, KO: KeyOf<C>, A: Accumulate<C, Key = KO::Key>> Accumulator<C, KO
     /// Dead keys free their memory: deadlines of keys that have left, and the whole table when no
     /// key is open.
     pub(super) fn give_back(&mut self) {
-        self.settle_leases();
+        if self.leases.shared {
+            self.settle_leases();
+        }
         if self.table.len() == 0 && self.table.shrink(&mut self.purse) {
             self.forget_deadlines();
             return;
@@ -313,18 +323,6 @@ impl<C: Column, KO: KeyOf<C>, A: Accumulate<C, Key = KO::Key>> Accumulator<C, KO
         self.events.sweep(keys, alive);
         self.clocks.sweep(keys, alive);
     }
-}
-
-/// What user code made of a key that leaves.
-enum Parting<K, S, O> {
-    /// Its value.
-    Value(O),
-    /// The same, with a copy of the key, since the key itself goes under a tombstone.
-    Both(K, O),
-    /// Its state, and the key's bytes.
-    State(Vec<u8>, S),
-    /// Its state, which nobody asks for.
-    Gone(S),
 }
 
 /// What a key lacked, for people.

@@ -113,6 +113,7 @@ impl<C: Column, KO: KeyOf<C>, A: Accumulate<C, Key = KO::Key>> Accumulator<C, KO
     }
 
     /// Gives back what keys that left have freed.
+    #[cold]
     pub(super) fn settle_leases(&mut self) {
         self.leases.keys.settle(self.table.len() as u64);
         self.leases.items.settle(self.tally.held);

@@ -17,7 +17,6 @@ use flux_io_core::{
 pub(super) struct Fragment {
     /// Its row in the batch.
     pub(super) row: usize,
-    pub(super) var: Var,
     /// The bit of its variable.
     pub(super) bit: u64,
     /// Its identity, where that is not its variable.
@@ -64,7 +63,7 @@ impl<C: Column, KO: KeyOf<C>, A: Accumulate<C, Key = KO::Key>> Accumulator<C, KO
         };
         let at = self.at(meta, i);
         let id = if KEPT == ALL { self.identity(row, meta, i) } else { (0, 0) };
-        let fragment = Fragment { row: i, var, bit, id, at };
+        let fragment = Fragment { row: i, bit, id, at };
         let mut opened = false;
         if none(slot) {
             match self.place(col, meta, hint.0, &fragment, ob) {
@@ -78,23 +77,16 @@ impl<C: Column, KO: KeyOf<C>, A: Accumulate<C, Key = KO::Key>> Accumulator<C, KO
             return false;
         }
         let bound = if KEPT == ALL { self.bound(col.row(i), opened.then_some(slot)) } else { None };
-        let checked = self.check_bound(bound);
-        if KEPT == ALL
-            && self.traits.bounded
-            && checked.is_ok()
-            && let Some(e) = self.contradiction(slot, &fragment, bound)
-        {
-            self.refuse(slot, opened, &fragment);
+        if KEPT == ALL && !self.fits(slot, var, bound) {
+            let e = self.unfit(slot, opened, (&fragment, var), bound);
             self.dead_row(col, meta, i, e);
             return true;
         }
-        if let Err(e) = checked.and_then(|()| {
-            let charge = Charge::new(&self.blame, Blame::Merge { slot, fragment });
-            let state = &mut self.table.rows[slot as usize].state;
-            let merged = self.plan.acc.update(state, col.row_mut(i), at);
-            charge.done();
-            merged
-        }) {
+        let charge = Charge::new(&self.blame, Blame::Merge { slot, fragment });
+        let state = &mut self.table.rows[slot as usize].state;
+        let merged = self.plan.acc.update(state, col.row_mut(i), at);
+        charge.done();
+        if let Err(e) = merged {
             self.give_up(opened.then_some(slot));
             self.dead_row(col, meta, i, e);
             return true;

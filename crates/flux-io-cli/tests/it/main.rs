@@ -2,6 +2,7 @@
 //! published schema), and the program as a process.
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "helpers of tests")]
 
+mod assembled;
 mod book;
 mod broken;
 mod catalogue;

@@ -19,6 +19,7 @@ mod hybrid_laws;
 mod joining;
 mod models;
 mod parity;
+mod shares;
 mod standing;
 #[cfg(feature = "futures")]
 mod streams;
