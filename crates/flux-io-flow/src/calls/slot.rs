@@ -219,7 +219,9 @@ where
     /// The next moment at which the slot is to be polled.
     fn arm(&mut self, clock: &dyn Host) {
         let at = [self.again, self.timeout, self.hedge].into_iter().flatten().min();
-        if at == self.timer.map(|t| t.0) {
+        // A timer of a moment that has come may have fired: the same moment is armed anew.
+        let armed = self.timer.map(|t| t.0).filter(|at| *at > clock.now());
+        if at.is_some() && at == armed {
             return;
         }
         self.disarm(clock);

@@ -495,3 +495,26 @@ fn the_plan_describes_calls() {
         assert!(text.contains(line), "{text}");
     }
 }
+
+/// A call that is made again without a wait and fails again at the same moment is made a third time.
+#[test]
+fn attempts_at_one_moment_are_all_made() {
+    for engine in engines() {
+        let mut failed = 0;
+        let (sink, rows) = CollectSink::<u64>::new();
+        let retry = Retry { attempts: 4, first: Duration::ZERO, ..Retry::default() };
+        let end = Pipeline::new()
+            .source("rows", source::iter(0..10_u64))
+            .async_map("calls", 20, move |row| {
+                let row = *row;
+                let fails = row == 3 && failed < 3;
+                failed += u32::from(fails);
+                async move { if fails { Err(RowError::transient("once")) } else { Ok(row) } }
+            })
+            .on_error(OnError::Retry { retry, then: GiveUp::Fail })
+            .sink("out", sink);
+        let report = engine.run_plan(end.plan().unwrap(), RunOptions::default());
+        assert_eq!(report.ended, Ended::Completed, "{}", engine.name());
+        assert_eq!(rows.take(), (0..10).collect::<Vec<u64>>());
+    }
+}
