@@ -56,7 +56,9 @@ pub(super) fn accumulate(
     };
     for cell in &input.cells {
         let row = cell.row;
-        if row.is_poison(step.salt) && !lost(acc.breaks, to) {
+        let poison = row.is_poison(step.salt);
+        if poison && matches!(acc.breaks, Breaks::Key | Breaks::Var) {
+            to.fail(Lose::Letter, DeadCause::Panicked, None);
             continue;
         }
         let key = row.key(step.salt, acc.keys);
@@ -64,6 +66,10 @@ pub(super) fn accumulate(
         let var = acc.var(row, step.salt);
         if var.is_some_and(|v| open.vars.contains(&v)) {
             // A copy.
+            continue;
+        }
+        if poison && acc.breaks == Breaks::TryMerge {
+            to.fail(Lose::Letter, DeadCause::Failed, None);
             continue;
         }
         open.vars.extend(var);
@@ -90,7 +96,7 @@ pub(super) fn accumulate(
         }
     }
     let last = input.cells.last().map_or(0, |c| c.lane);
-    for (key, open) in keys.into_iter().filter(|(_, o)| !o.left) {
+    for (key, open) in keys.into_iter().filter(|(_, o)| !o.left && o.sum.n > 0) {
         give(key, PARTIAL, open.sum, last);
     }
     if acc.breaks.costs_key() {
@@ -98,16 +104,6 @@ pub(super) fn accumulate(
         to.loose.insert(DeadCause::Panicked);
     }
     Ok(Bundle { cells, origin: None, may: None })
-}
-
-/// A poisoned row: says whether it goes on.
-fn lost(breaks: Breaks, to: &mut Expect) -> bool {
-    match breaks {
-        Breaks::Key | Breaks::Var => to.fail(Lose::Letter, DeadCause::Panicked, None),
-        Breaks::TryMerge => to.fail(Lose::Letter, DeadCause::Failed, None),
-        _ => return true,
-    }
-    false
 }
 
 impl Acc {

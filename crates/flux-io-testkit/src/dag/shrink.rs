@@ -70,7 +70,7 @@ impl Dag {
             let mut to: Vec<Port> = Vec::new();
             for port in &s.ins {
                 let port = other(*port)?;
-                if !taken.contains(&port) {
+                if !taken.contains(&port) && !to.contains(&port) {
                     to.push(port);
                 }
             }
