@@ -332,6 +332,7 @@ pub(crate) struct Whole {
 /// A handle serves one run: an engine refuses a second one, since what was asked of the first would
 /// be asked of both. Options that were made without a handle may be used again, as long as nobody
 /// took theirs.
+#[derive(Default)]
 pub struct RunHandle {
     inner: Arc<HandleInner>,
     /// It came with options, and nobody has asked for it.
@@ -344,12 +345,6 @@ impl Clone for RunHandle {
             self.inner.held.store(true, Ordering::Release);
         }
         Self { inner: Arc::clone(&self.inner), unasked: false }
-    }
-}
-
-impl Default for RunHandle {
-    fn default() -> Self {
-        Self { inner: Arc::default(), unasked: false }
     }
 }
 
