@@ -18,8 +18,9 @@ pub(crate) struct Place<'a> {
     pub(crate) track: bool,
     /// A join by number downstream asks how far each of its inputs has come.
     pub(crate) tell: bool,
-    /// All inputs are branches of one flow that tell how far they have come.
-    pub(crate) in_step: bool,
+    /// All inputs are branches of one flow that tell how far they have come, each at most so many
+    /// numbers late.
+    pub(crate) in_step: Option<u64>,
     /// Inputs that may hold each other up: they have a stage before them in common, or another way
     /// between them.
     pub(crate) entangled: bool,

@@ -161,9 +161,11 @@ where
     ///
     /// Watermarks that rows still held have not reached wait for them.
     ///
-    /// A branch that gives nothing while the others fill what is held and all edges stops the plan:
-    /// only rows behind would say that it has left some out, and there is no room for them. Hold
-    /// more rows than the others give meanwhile, or say how long is waited: [`Hold::patience`].
+    /// A branch says how far it has come also where it gives nothing, and stages that keep numbers
+    /// pass it on. Behind one that does not (`stage`, `node`, `flat_map`, an accumulator), a branch
+    /// that gives nothing while the others fill what is held and all edges stops the plan, which
+    /// notes it: hold more rows than the others give meanwhile, or say how long is waited:
+    /// [`Hold::patience`].
     pub fn merge_by_seq(
         self,
         name: &str,
@@ -314,8 +316,8 @@ where
     ///
     /// Joined rows are called after the first flow that gave a part, and have the latest time of
     /// their parts; what was given up has an event time behind the watermark of that moment. The
-    /// order is that in which they became complete. When as many ids are open as the join holds,
-    /// only the flows that the id in the way misses are taken.
+    /// order is that in which they became complete. What is held, and which flows are taken then, says
+    /// [`Join::hold`].
     pub fn join(
         self,
         name: &str,

@@ -3,7 +3,7 @@
 use crate::draft::{Draft, Place, Shared};
 use crate::flow::NO_CODEC;
 use crate::join::HELD_ROWS_PARAM as HELD_ROWS;
-use crate::validate::{PlanFaults, Starves, by_id, entangled, in_step, may_starve, validate};
+use crate::validate::{PlanFaults, Starves, asks, by_id, entangled, in_step, may_starve, validate};
 use flux_io_core::{Body, ExecutionPlan, GiveUp, Graph, OnError, StageKind, StageNode};
 
 /// Validates what was described, runs the passes, validates again, makes the bodies.
@@ -41,7 +41,7 @@ pub(crate) fn finish<'env>(draft: &Shared<'env>) -> Result<ExecutionPlan<'env>, 
 struct Stands {
     track: bool,
     tell: bool,
-    in_step: bool,
+    in_step: Option<u64>,
     entangled: bool,
 }
 
@@ -49,8 +49,9 @@ struct Stands {
 /// id, and by one that writes dead letters.
 fn places(graph: &Graph) -> Vec<Stands> {
     let ids = |i: usize| graph.nodes.get(i).is_some_and(by_id);
-    let stepping: Vec<bool> = (0..graph.nodes.len()).map(|i| ids(i) && in_step(graph, i)).collect();
-    let asks = |i: usize, n: &StageNode| n.hints.exact_seq || stepping[i];
+    let stepping: Vec<Option<u64>> =
+        graph.nodes.iter().enumerate().map(|(i, n)| asks(n).then(|| in_step(graph, i))?).collect();
+    let asks = |i: usize, n: &StageNode| n.hints.exact_seq || stepping[i].is_some();
     let tell = upstream(graph, |i, n| n.kind == StageKind::Merge && asks(i, n));
     let track = upstream(graph, |i, n| {
         let dead = |on: OnError| on.finally() == GiveUp::DeadLetter;
@@ -123,7 +124,7 @@ fn decide_waits(graph: &mut Graph) {
 /// Says where a join by id gives ids up since its inputs may wait for each other.
 fn decide_stalls(graph: &mut Graph, places: &[Stands]) {
     let stalls = |(n, at): &(&StageNode, &Stands)| {
-        at.entangled && !at.in_step && !n.params.contains_key("patience_ns")
+        at.entangled && at.in_step.is_none() && !n.params.contains_key("patience_ns")
     };
     let all = graph.nodes.iter().zip(places).filter(stalls);
     for name in all.map(|(n, _)| n.name.clone()).collect::<Vec<_>>() {

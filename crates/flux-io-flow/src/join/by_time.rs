@@ -53,6 +53,8 @@ pub(super) struct ByTime<T> {
     /// input holds the others back, and all must be heard.
     restored: Vec<usize>,
     brought: Vec<u64>,
+    /// Of each input, the number that no row of it still to come is below, where branches say so.
+    passed: Vec<u64>,
     ended: Vec<bool>,
     watermark: Timestamp,
     told: Timestamp,
@@ -70,6 +72,7 @@ impl<T: Send + 'static> ByTime<T> {
             bytes: vec![0; inputs],
             restored: vec![0; inputs],
             brought: vec![0; inputs],
+            passed: vec![0; inputs],
             ended: vec![false; inputs],
             watermark: Timestamp::MIN,
             told: Timestamp::MIN,
@@ -145,11 +148,31 @@ impl<T: Send + 'static> ByTime<T> {
         self.hold.is_full(rows.saturating_sub(restored), bytes)
     }
 
-    /// Every input that lives is full, and none has promised anything: it would wait for ever.
+    /// Every input that lives is full, or a branch that has passed what a full one brought, and not
+    /// all have promised something: it would wait for ever.
     fn timeless(&self) -> bool {
-        self.watermark == Timestamp::MIN
-            && (0..self.ended.len()).all(|port| self.ended[port] || self.is_full(port))
-            && self.held.iter().any(|n| *n > 0)
+        let ports = || 0..self.ended.len();
+        if self.watermark > Timestamp::MIN || !ports().any(|port| self.is_full(port)) {
+            return false;
+        }
+        let of_full = self.waiting.iter().filter(|due| self.is_full(due.place.1 as usize));
+        let first = of_full.map(|due| due.held.at.seq).min();
+        let stands = |port: usize| {
+            self.is_full(port) || first.is_some_and(|first| self.passed[port] > first)
+        };
+        ports().all(|port| self.ended[port] || stands(port))
+    }
+
+    fn check(&self, cx: &StageCx<'_>) -> Result<Step, StageError> {
+        if !self.timeless() {
+            return Ok(Step::Done);
+        }
+        let what = format!(
+            "stage `{}` waits for watermarks, but its inputs have none; put `.event_time(name, \
+             |row| ..)` in front of it",
+            cx.home().name
+        );
+        Err(StageError::new(ErrorClass::Catastrophic, ErrorKind::User, what))
     }
 }
 
@@ -179,15 +202,7 @@ impl<T: Send + 'static> Node for ByTime<T> {
                 None => break,
             }
         }
-        if self.timeless() {
-            let what = format!(
-                "stage `{}` waits for watermarks, but its inputs have none; put `.event_time(name, \
-                 |row| ..)` in front of it",
-                cx.home().name
-            );
-            return Err(StageError::new(ErrorClass::Catastrophic, ErrorKind::User, what));
-        }
-        Ok(Step::Done)
+        self.check(cx)
     }
 
     fn on_watermark(
@@ -199,6 +214,19 @@ impl<T: Send + 'static> Node for ByTime<T> {
         self.rise(watermark);
         let Some(mut out) = Self::out(outs)? else { return Ok(Step::Done) };
         Ok(if self.release(self.watermark, &mut out) { Step::Done } else { Step::Yield })
+    }
+
+    fn on_passed(
+        &mut self,
+        port: usize,
+        number: u64,
+        _outs: &mut [Outbox],
+        cx: &mut StageCx<'_>,
+    ) -> Result<Step, StageError> {
+        if let Some(passed) = self.passed.get_mut(port) {
+            *passed = number.max(*passed);
+        }
+        self.check(cx)
     }
 
     fn promise(&mut self, watermark: Timestamp) -> Option<Timestamp> {

@@ -24,8 +24,9 @@ pub(super) struct Standing {
     pub(super) exact: bool,
     /// Somebody downstream asks what has been passed.
     pub(super) tells: bool,
-    /// All inputs are branches of one flow and tell what they have passed.
-    pub(super) in_step: bool,
+    /// All inputs are branches of one flow and tell what they have passed, each at most so many
+    /// numbers late.
+    pub(super) in_step: Option<u64>,
     /// What one input waits for may be held up by another.
     pub(super) entangled: bool,
 }

@@ -98,14 +98,18 @@ impl<T> Join<T> {
     }
 
     /// Rows with the same sequence number: flows that branched from one source. Each flow gives
-    /// its numbers in order, each once; what a flow has dropped is known by the number behind it.
+    /// its numbers in order, each once. What a flow has dropped is known at once: branches say how
+    /// far they have come ([`Control::Passed`](flux_io_core::Control::Passed)), and stages that keep
+    /// numbers pass it on; behind one that does not, and of flows that did not branch, it is known
+    /// by the number behind it, and the plan notes what may wait for that.
     #[must_use]
     pub fn by_seq(strategy: JoinStrategy<T>) -> Self {
         Self::by(By::Seq, strategy)
     }
 
     /// Rows with the same id, in any order; each flow gives an id once. (For keys that come many
-    /// times there are accumulators.)
+    /// times there are accumulators.) An id leaves when it is whole, when every flow that has not
+    /// given it has ended, or when it is the oldest and [`Join::hold`] has no room for a new one.
     #[must_use]
     pub fn by_id(id: impl FnMut(&T) -> u64 + Send + 'static, strategy: JoinStrategy<T>) -> Self {
         Self::by(By::Id(Box::new(id)), strategy)
@@ -126,8 +130,17 @@ impl<T> Join<T> {
         self
     }
 
-    /// The number of open ids, patience, and a codec. At most as many ids that are over are
-    /// remembered. An open id that is in the way is given up when patience is over.
+    /// What is held: ids in all, and bytes with what is needed to find them; patience, and a codec.
+    ///
+    /// By place and number, a full join takes only the flows that the first id misses. By id, flows
+    /// that branched from one another are taken in step, so that what is found within the hold is a
+    /// function of the data. Other flows are taken as they come until the hold is half full, and then
+    /// only those that the oldest id misses; what these bring fills the other half, and then pushes
+    /// the oldest id out, which is counted (see [`Join::rest`]). A flow that gives nothing is waited
+    /// for while it lives, unless patience is over, or it may be the join that keeps it from giving
+    /// something: then, after 5 s without any row, the older half of the ids is given up, and the
+    /// plan says so. Whole ids that a flow has not given yet are held, too. At most as many ids that
+    /// were given up are remembered, so that a late row does not open them again.
     #[must_use]
     pub fn hold(mut self, hold: Hold<T>) -> Self {
         self.hold = hold;

@@ -117,17 +117,23 @@ fn meetings_at(g: &Graph, at: usize) -> Vec<Meeting> {
     all
 }
 
-/// Whether all inputs of a stage are branches of one flow, and tell how far they have come.
-pub(crate) fn in_step(g: &Graph, at: usize) -> bool {
+/// Whether all inputs of a stage are branches of one flow and tell how far they have come: how many
+/// numbers late the latest of them tells it.
+pub(crate) fn in_step(g: &Graph, at: usize) -> Option<u64> {
     let ins = g.nodes.get(at).map_or(0, |n| n.ins.len());
     let told = |w: &Way| w.between.iter().all(|i| g.nodes.get(*i).is_some_and(tells));
-    let mut ports = (0..ins).map(|port| {
-        let ways = ways(g, (at, port));
-        ways.iter().filter(|w| told(w)).map(|w| w.branch.0).collect::<Vec<_>>()
-    });
-    let first = ports.next().unwrap_or_default();
-    let rest: Vec<Vec<usize>> = ports.collect();
-    !rest.is_empty() && first.iter().any(|b| rest.iter().all(|port| port.contains(b)))
+    let all: Vec<Vec<Way>> =
+        (0..ins).map(|port| ways(g, (at, port)).into_iter().filter(told).collect()).collect();
+    let late = |w: &Way| {
+        let each = w.between.iter().filter_map(|i| g.nodes.get(*i)).map(lag);
+        each.filter(|lag| *lag > 0)
+            .fold(0_u64, |sum, lag| sum.saturating_add(lag).saturating_add(1))
+    };
+    let from = |branch: usize| {
+        let of = |port: &Vec<Way>| port.iter().find(|w| w.branch.0 == branch).map(late);
+        all.iter().map(of).try_fold(0, |most: u64, late| Some(most.max(late?)))
+    };
+    if ins < 2 { None } else { all.first()?.iter().find_map(|w| from(w.branch.0)) }
 }
 
 /// Whether two inputs of a stage may hold each other up: there is a way between them past the stage,
@@ -161,6 +167,11 @@ pub(crate) fn by_id(n: &StageNode) -> bool {
     n.kind == StageKind::Merge
         && n.operators.iter().any(|o| o.word == "join")
         && n.params.get("by").is_some_and(|by| by == "id")
+}
+
+/// Whether a stage asks its inputs how far they have come, where all are branches of one flow.
+pub(crate) fn asks(n: &StageNode) -> bool {
+    by_id(n) || n.operators.iter().any(|o| o.word == "merge_by_time")
 }
 
 /// Rows that the stages of a way hold before the first goes on.

@@ -14,6 +14,7 @@ mod faults;
 mod framing;
 mod graphs;
 mod held;
+mod holding;
 mod hybrid;
 mod hybrid_laws;
 mod joining;

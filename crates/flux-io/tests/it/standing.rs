@@ -10,32 +10,49 @@ use flux_io::prelude::{ErrorRecord, RowError, sink, source};
 use flux_io_engine_rayon::RayonEngine;
 use flux_io_engine_sync::SyncEngine;
 use flux_io_engine_tokio::TokioEngine;
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 /// A run that stands still fails instead of waiting for ever: the dog barks after a minute without
 /// any progress, by the clock of the engine.
-const DOG: Watchdog = Watchdog::new(Duration::from_secs(6), 10).then(OnStuck::Fail);
+pub(crate) const DOG: Watchdog = Watchdog::new(Duration::from_secs(6), 10).then(OnStuck::Fail);
 
-/// Runs on each engine, with one worker and two, in batches of 1, 7 and 1024 rows over edges of
-/// 1, 2 and 8 batches.
+/// Rows of a batch, batches of an edge, workers.
+const HOW: [(usize, usize, u32); 5] = [(1, 1, 1), (7, 2, 2), (7, 1, 4), (1024, 8, 1), (1024, 3, 2)];
+
+/// Runs on each engine, with one worker and more, in batches of 1, 7 and 1024 rows.
 fn everywhere<P: Runnable<'static>, T>(
     make: impl Fn(Pipeline<'static>) -> (P, T),
     see: impl Fn(RunReport, T, &str),
+) {
+    HOW.into_iter().for_each(|how| on_each_engine(how, &make, &see));
+}
+
+fn on_each_engine<P: Runnable<'static>, T>(
+    (batch, edges, workers): (usize, usize, u32),
+    make: &impl Fn(Pipeline<'static>) -> (P, T),
+    see: &impl Fn(RunReport, T, &str),
 ) {
     let hybrid = crate::hybrid_laws::apart();
     let engines: [&dyn Engine; 5] =
         [&SyncEngine::new(), &SyncEngine::seeded(11), &TokioEngine, &RayonEngine, &hybrid];
     for engine in engines {
-        for (batch, edges, workers) in [(1, 1, 1), (7, 2, 2), (7, 1, 4), (1024, 8, 1), (1024, 3, 2)]
-        {
-            let at = format!("{} batch {batch} edges {edges} workers {workers}", engine.name());
-            let (pipeline, kept) = make(Pipeline::new().default_buffer(edges, WhenFull::Block));
-            let options = RunOptions::default().workers(workers).batch(batch).watchdog(DOG);
-            let report = engine.run_plan(pipeline.into_plan().unwrap(), options);
-            report.check().unwrap();
-            assert_eq!(report.ended, Ended::Completed, "{at}: {:?}", report.failure);
-            see(report, kept, &at);
+        let at = format!("{} batch {batch} edges {edges} workers {workers}", engine.name());
+        let (pipeline, kept) = make(Pipeline::new().default_buffer(edges, WhenFull::Block));
+        let options = RunOptions::default().workers(workers).batch(batch).watchdog(DOG);
+        let report = engine.run_plan(pipeline.into_plan().unwrap(), options);
+        report.check().unwrap();
+        assert_eq!(report.ended, Ended::Completed, "{at}: {:?}", report.failure);
+        see(report, kept, &at);
+    }
+}
+
+/// Every way to drop rows with every choice of rows, each in two of the ways to run.
+fn thinned(check: impl Fn((usize, usize, u32), &str, Thin, Keep)) {
+    for (i, (how, thin)) in THIN.into_iter().enumerate() {
+        for (k, (what, keep)) in KEEPS.into_iter().enumerate() {
+            for run in [i + k, i + 2 * k + 2] {
+                check(HOW[run % HOW.len()], &format!("{how}, {what}"), thin, keep);
+            }
         }
     }
 }
@@ -161,52 +178,50 @@ const KEEPS: [(&str, Keep); 4] = [
 /// drop rows has the right rows, however little is held, and needs no patience.
 #[test]
 fn b024_a_join_of_branches_that_drop_rows_goes_on() {
-    for (how, thin) in THIN {
-        for (what, keep) in KEEPS {
-            everywhere(
-                |p| {
-                    let (collect, got) = sink::collect();
-                    let mut flows = branches(&p, 600, 2);
-                    let thin = thin(flows.remove(1), keep);
-                    let join = Join::by_seq(JoinStrategy::AllComplete).hold(Hold::rows(3));
-                    (flows.remove(0).join("j", thin, join).sink("out", collect), got)
-                },
-                |report, got, at| {
-                    let at = format!("{at}: {how}, {what}");
-                    let want: Vec<u64> = (0..600).filter(|x| keep(*x)).collect();
-                    assert_eq!(ids(&got.take()), want, "{at}");
-                    let left = 600 - want.len() as u64;
-                    assert_eq!(dropped(&report, "j", "incomplete"), left, "{at}");
-                },
-            );
-        }
-    }
+    thinned(|how, what, thin, keep| {
+        on_each_engine(
+            how,
+            &|p| {
+                let (collect, got) = sink::collect();
+                let mut flows = branches(&p, 600, 2);
+                let thin = thin(flows.remove(1), keep);
+                let join = Join::by_seq(JoinStrategy::AllComplete).hold(Hold::rows(3));
+                (flows.remove(0).join("j", thin, join).sink("out", collect), got)
+            },
+            &|report, got, at| {
+                let at = format!("{at}: {what}");
+                let want: Vec<u64> = (0..600).filter(|x| keep(*x)).collect();
+                assert_eq!(ids(&got.take()), want, "{at}");
+                let left = 600 - want.len() as u64;
+                assert_eq!(dropped(&report, "j", "incomplete"), left, "{at}");
+            },
+        );
+    });
 }
 
 /// The same of a merge by number: the order is that of the source.
 #[test]
 fn b024_a_merge_of_branches_that_drop_rows_goes_on() {
-    for (how, thin) in THIN {
-        for (what, keep) in KEEPS {
-            everywhere(
-                |p| {
-                    let (collect, got) = sink::collect();
-                    let all = p.source("in", source::iter(0..600_u64));
-                    // Numbers are missing in front of the branch, too.
-                    let (a, b) = all.filter("gaps", |x| x % 4 != 1).split("s", |x| x % 3 > 0);
-                    let b = thin(b, keep);
-                    let how = InOrder::within(Hold::rows(3));
-                    (a.merge_by_seq("m", b, how).sink("out", collect), got)
-                },
-                |report, got, at| {
-                    let at = format!("{at}: {how}, {what}");
-                    let given = |x: &u64| x % 4 != 1 && (x % 3 > 0 || keep(*x));
-                    assert_eq!(got.take(), (0..600).filter(given).collect::<Vec<_>>(), "{at}");
-                    assert_eq!(dropped(&report, "m", "late"), 0, "{at}");
-                },
-            );
-        }
-    }
+    thinned(|how, what, thin, keep| {
+        on_each_engine(
+            how,
+            &|p| {
+                let (collect, got) = sink::collect();
+                let all = p.source("in", source::iter(0..600_u64));
+                // Numbers are missing in front of the branch, too.
+                let (a, b) = all.filter("gaps", |x| x % 4 != 1).split("s", |x| x % 3 > 0);
+                let b = thin(b, keep);
+                let order = InOrder::within(Hold::rows(3));
+                (a.merge_by_seq("m", b, order).sink("out", collect), got)
+            },
+            &|report, got, at| {
+                let at = format!("{at}: {what}");
+                let given = |x: &u64| x % 4 != 1 && (!x.is_multiple_of(3) || keep(*x));
+                assert_eq!(got.take(), (0..600).filter(given).collect::<Vec<_>>(), "{at}");
+                assert_eq!(dropped(&report, "m", "late"), 0, "{at}");
+            },
+        );
+    });
 }
 
 /// A split by a range: one side gives nothing for half of the run, then the other.
@@ -254,58 +269,55 @@ fn merges_behind_merges_go_on() {
 /// the others gave, and the partners of rows that are held are found.
 #[test]
 fn a_join_by_id_of_branches_goes_on() {
-    for (how, thin) in THIN {
-        for (what, keep) in KEEPS {
+    thinned(|how, what, thin, keep| {
+        on_each_engine(
+            how,
+            &|p| {
+                let (collect, got) = sink::collect();
+                let mut flows = branches(&p, 600, 2);
+                let thin = thin(flows.remove(1), keep);
+                let join = Join::by_id(|x: &u64| *x, JoinStrategy::AllComplete);
+                let join = join.hold(Hold::rows(600));
+                (flows.remove(0).join("j", thin, join).sink("out", collect), got)
+            },
+            &|report, got, at| {
+                let at = format!("{at}: {what}");
+                let want: Vec<u64> = (0..600).filter(|x| keep(*x)).collect();
+                let mut rows = ids(&got.take());
+                rows.sort_unstable();
+                assert_eq!(rows, want, "{at}");
+                let left = 600 - want.len() as u64;
+                assert_eq!(dropped(&report, "j", "incomplete"), left, "{at}");
+            },
+        );
+    });
+}
+
+/// Far less is held than a branch drops: branches are taken in step, and every partner is found.
+#[test]
+fn a_join_by_id_that_holds_little_goes_on() {
+    for (what, keep) in KEEPS {
+        for hold in [2, 5] {
             everywhere(
                 |p| {
                     let (collect, got) = sink::collect();
                     let mut flows = branches(&p, 600, 2);
-                    let thin = thin(flows.remove(1), keep);
+                    let thin = flows.remove(1).filter("thin", move |x| keep(*x)).closed();
                     let join = Join::by_id(|x: &u64| *x, JoinStrategy::AllComplete);
-                    let join = join.hold(Hold::rows(600));
+                    let join = join.hold(Hold::rows(hold));
                     (flows.remove(0).join("j", thin, join).sink("out", collect), got)
                 },
                 |report, got, at| {
-                    let at = format!("{at}: {how}, {what}");
+                    let at = format!("{at}: {what}, hold {hold}");
                     let want: Vec<u64> = (0..600).filter(|x| keep(*x)).collect();
+                    let left = 600 - want.len() as u64;
                     let mut rows = ids(&got.take());
                     rows.sort_unstable();
                     assert_eq!(rows, want, "{at}");
-                    let left = 600 - want.len() as u64;
                     assert_eq!(dropped(&report, "j", "incomplete"), left, "{at}");
                 },
             );
         }
-    }
-}
-
-/// Far less is held than a branch drops: every row still leaves, once, and no id twice as whole.
-#[test]
-fn a_join_by_id_that_holds_little_goes_on() {
-    for (what, keep) in KEEPS {
-        everywhere(
-            |p| {
-                let (collect, got) = sink::collect();
-                let mut flows = branches(&p, 600, 2);
-                let thin = flows.remove(1).filter("thin", move |x| keep(*x)).closed();
-                let join = Join::by_id(|x: &u64| *x, JoinStrategy::AllComplete);
-                (
-                    flows.remove(0).join("j", thin, join.hold(Hold::rows(5))).sink("out", collect),
-                    got,
-                )
-            },
-            |report, got, at| {
-                let at = format!("{at}: {what}");
-                let rows = ids(&got.take());
-                let set: BTreeSet<u64> = rows.iter().copied().collect();
-                assert_eq!(set.len(), rows.len(), "{at}");
-                assert!(set.iter().all(|x| keep(*x)), "{at}");
-                let all = 600 + (0..600).filter(|x| keep(*x)).count() as u64;
-                let left =
-                    dropped(&report, "j", "incomplete") + dropped(&report, "j", "superseded");
-                assert_eq!(2 * rows.len() as u64 + left, all, "{at}");
-            },
-        );
     }
 }
 
@@ -387,4 +399,25 @@ fn the_greatest_numbers_are_numbers() {
             assert_eq!(report.dead_letters.get(&DeadCause::Expired), Some(&MAX), "{at}");
         },
     );
+}
+
+/// Branches without times never promise any: a merge by time that holds all it may of one says so,
+/// also where another gives no row.
+#[test]
+fn a_merge_by_time_of_branches_without_times_is_refused() {
+    let engines: [&dyn Engine; 4] =
+        [&SyncEngine::new(), &SyncEngine::seeded(11), &TokioEngine, &RayonEngine];
+    for engine in engines {
+        for (batch, edges, workers) in HOW {
+            let p = Pipeline::new().default_buffer(edges, WhenFull::Block);
+            let mut flows = branches(&p, 3_000, 2);
+            let none = flows.remove(1).filter("none", |_| false).closed();
+            let _ = flows.remove(0).merge_by_time("m", none, Hold::rows(10)).discard("end");
+            let options = RunOptions::default().workers(workers).batch(batch).watchdog(DOG);
+            let report = engine.run_plan(p.plan().unwrap(), options);
+            let failure = report.failure.unwrap();
+            let at = format!("{} {batch}", engine.name());
+            assert!(failure.error.what.contains("`m` waits for watermarks"), "{at}: {failure}");
+        }
+    }
 }

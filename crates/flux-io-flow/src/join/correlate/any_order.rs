@@ -1,7 +1,11 @@
 //! Joins by id: ids come in any order, each once in every input.
 //!
 //! Rows are looked at one by one, whatever their batches: a row that may not be taken yet waits with
-//! those behind it. When half of what may be held is held, only inputs that the oldest id misses are
+//! those behind it.
+//!
+//! Branches of one flow that tell how far they have come are taken in step, so that what finds its
+//! partner within what is held is a function of the data. Of other inputs each is taken as it comes,
+//! until half of what may be held is held; then only those are that the oldest id misses are
 //! taken. What they bring finds its partner, or fills the other half, or pushes the oldest id out:
 //! so an input that runs ahead leaves room for those whose rows come in another order.
 
@@ -63,13 +67,14 @@ pub(super) struct AnyOrder<T> {
     /// Ids that came.
     pub(super) ids: u64,
     full_since: Option<Moment>,
-    in_step: bool,
+    /// Numbers that an input may be ahead of another one, where all are branches of one flow.
+    in_step: Option<u64>,
     patience: Option<Duration>,
 }
 
 impl<T: Send + 'static> AnyOrder<T> {
     pub(super) fn new(giving: Giving<T>, inputs: usize, standing: Standing) -> Self {
-        let stall = (standing.entangled && !standing.in_step).then_some(STALL);
+        let stall = standing.entangled.then_some(STALL);
         Self {
             patience: giving.join.hold.patience.or(stall),
             giving,
@@ -94,21 +99,33 @@ impl<T: Send + 'static> AnyOrder<T> {
         self.giving.join.hold.is_full(twice.0, twice.1)
     }
 
-    /// Whether a row of this input may be looked at. With branches of one flow, an input that is not
-    /// ahead of those that the oldest id misses may be: they have nothing before it.
+    /// Whether a row of this input may be looked at.
     fn takes(&self, port: usize) -> bool {
+        if let Some(ahead) = self.in_step {
+            let own = self.inputs.get(port).map_or(0, Input::at);
+            return self.lowest().is_none_or(|at| own <= at.saturating_add(ahead));
+        }
         if !self.half_full() {
             return true;
         }
         let oldest = self.held.first_key_value().and_then(|(_, id)| self.groups.get(id));
-        let (Some(oldest), Some(own)) = (oldest, self.inputs.get(port)) else { return true };
-        let missing = || {
-            let all = self.inputs.iter().zip(&oldest.group.gave).enumerate();
-            all.filter(|(_, (i, gave))| !**gave && !i.is_over())
-        };
-        missing().any(|(p, _)| p == port)
-            || missing().next().is_none()
-            || (self.in_step && missing().all(|(_, (i, _))| i.at() >= own.at()))
+        let Some(oldest) = oldest else { return true };
+        let all = self.inputs.iter().zip(&oldest.group.gave).enumerate();
+        let mut missing = all.filter(|(_, (i, gave))| !**gave && !i.is_over()).peekable();
+        missing.peek().is_none() || missing.any(|(p, _)| p == port)
+    }
+
+    /// How far the input has come that is behind all others.
+    fn lowest(&self) -> Option<u64> {
+        self.inputs.iter().filter(|i| !i.is_over()).map(Input::at).min()
+    }
+
+    /// Whether somebody waits for somebody.
+    fn waits(&self) -> bool {
+        match self.in_step {
+            Some(_) => self.inputs.iter().any(|i| !i.came.is_empty()),
+            None => self.half_full(),
+        }
     }
 
     /// Looks at the rows that came, as far as they may be taken.
@@ -211,8 +228,12 @@ impl<T: Send + 'static> AnyOrder<T> {
         }
     }
 
-    /// Patience is over: the older half of the ids is given up.
+    /// Patience is over: branches that do not keep step are taken as they come from now on, and the
+    /// older half of the ids is given up.
     fn make_room(&mut self) {
+        if self.in_step.take().is_some() && !self.half_full() {
+            return;
+        }
         let old: Vec<u64> = self.held.values().take(self.held.len().div_ceil(2)).copied().collect();
         old.into_iter().for_each(|id| self.give_up(id, self.giving.gives_parts()));
     }
@@ -235,7 +256,7 @@ impl<T: Send + 'static> AnyOrder<T> {
         {
             cx.wake_at(oldest.group.since.unwrap_or(cx.now()).plus(d));
         }
-        self.full_since = self.half_full().then(|| self.full_since.unwrap_or(cx.now()));
+        self.full_since = self.waits().then(|| self.full_since.unwrap_or(cx.now()));
         if let Some((since, patience)) = self.full_since.zip(self.patience) {
             cx.wake_at(since.plus(patience));
         }
@@ -292,8 +313,9 @@ impl<T: Send + 'static> Node for AnyOrder<T> {
         outs: &mut [Outbox],
         cx: &mut StageCx<'_>,
     ) -> Result<Step, StageError> {
-        if let Some(i) = self.inputs.get_mut(port) {
-            i.passed = i.passed.max(number);
+        if let Some(i) = self.inputs.get_mut(port).filter(|i| number > i.passed) {
+            i.passed = number;
+            self.full_since = None;
         }
         self.pump(outs, cx)
     }

@@ -124,7 +124,7 @@ fn declared_stages_are_in_step() {
 fn what_a_join_may_wait_for_is_told() {
     let plan = |hold: Hold<u64>| {
         let [a, b] = two();
-        let b = b.map_rows("b", |x| *x).filter("some", |x| *x > 1);
+        let b = b.map_rows("b", |x| *x).stage("some", flux_io_flow::stages::Pass::default());
         let join = Join::by_seq(JoinStrategy::AllComplete).hold(hold);
         let joined = a.map_rows("a", |x| *x).join("j", b, join);
         joined.discard("end").plan().expect("valid").explain()
@@ -134,7 +134,7 @@ fn what_a_join_may_wait_for_is_told() {
         "  j: merge, Vec<u64> and Vec<u64> to Vec<Joined<u64>>\n    join; on error: the run fails\n",
         "    by = sequence number\n    held rows = no codec\n    hold = 5\n    rest = dropped\n    \
          strategy = all complete\n    declared: stateful, needs exact sequence numbers\n",
-        "  joins at j: waits for as long as its inputs live: should `b+some` drop more rows in a row \
+        "  joins at j: waits for as long as its inputs live: should `some` drop more rows in a row \
          than are held and buffered, its branches wait for each other, since it has no patience; \
          say `Hold::patience(d)`\n",
         "  checkpoint at j: may not be checkpointed: a run gives up checkpoints that find rows held \
@@ -160,4 +160,50 @@ fn branches_and_merges_are_drawn() {
          s2[/\"m<br/>merge_by_seq\"\\]\n  s3[[\"end\"]]\n  s0 --> s1\n  s1 --> s2\n  s1 --> s2\n  \
          s2 --> s3\n"
     );
+}
+
+/// A branch that drops rows tells how far it has come, and a join by number has nothing to wait for;
+/// one that holds more rows back than the join may hold is told, and so is what a join by id of
+/// flows that may wait for each other does about it.
+#[test]
+fn what_a_join_need_not_wait_for_is_not_told() {
+    let plan = |rows: usize, hold: usize| {
+        let [a, b] = two();
+        let b = b.map_rows("b", |x| *x).filter("some", |x| *x > 1);
+        let b = b.batch("cut", Batching::Fixed(rows));
+        let order = InOrder::within(Hold::rows(hold));
+        let merged = a.map_rows("a", |x| *x).merge_by_seq("m", b, order);
+        merged.discard("end").plan().expect("valid").explain()
+    };
+    assert!(!plan(5, 5).contains("joins at m"), "{}", plan(5, 5));
+    let told = plan(6, 5);
+    let line = "  joins at m: waits for as long as its inputs live: one branch is 5 rows behind the \
+                other, and it holds 5; should they not fit between, its branches wait for each other, \
+                since it has no patience; say `Hold::patience(d)`\n";
+    assert!(told.contains(line), "{told}");
+    let ids = |silent: bool| {
+        let [a, b] = two();
+        let (a, b) = (a.map_rows("a", |x| *x), b.map_rows("b", |x| *x));
+        let b = if silent { b.flat_map("some", |x| [x]).closed() } else { b.closed() };
+        let join = Join::by_id(|x: &u64| *x, JoinStrategy::AllComplete).hold(Hold::rows(5));
+        a.join("j", b, join).discard("end").plan().expect("valid").explain()
+    };
+    assert!(!ids(false).contains("joins at j"), "{}", ids(false));
+    let line = "  joins at j: gives the older half of its ids up when it is full and no row has come \
+                for 5s, since its inputs may wait for each other, and do not all tell how far they \
+                have come; hold more, or say `Hold::patience(d)`\n";
+    assert!(ids(true).contains(line), "{}", ids(true));
+}
+
+/// Every two inputs of a join by place are looked at, not the first two alone.
+#[test]
+fn b024_every_input_of_a_join_by_place_is_in_step() {
+    let mut flows = numbers().broadcast("all", 3);
+    let c = flows.remove(2).map_rows("c", |x| *x).filter("odd", |x| x % 2 == 1).closed();
+    let b = flows.remove(1).map_rows("b", |x| *x).closed();
+    let a = flows.remove(0).map_rows("a", |x| *x);
+    let join = Join::by_place(JoinStrategy::AllComplete);
+    let told = faults(a.join("j", (b, c), join).discard("end").plan());
+    assert!(told.starts_with("1 fault in the plan\n  P021: `j` pairs branches of `all`"), "{told}");
+    assert!(told.contains("`c+odd` may not give one row for each row"), "{told}");
 }
