@@ -19,6 +19,8 @@ mod hybrid;
 mod hybrid_laws;
 mod joining;
 mod models;
+#[cfg(all(feature = "ndjson", feature = "accumulate"))]
+mod outside;
 mod parity;
 mod shares;
 mod standing;
