@@ -51,7 +51,7 @@ pub(crate) fn run(args: &[String]) -> Outcome {
             line
         })
         .collect();
-    println!("{}", report::table("ci", &lines));
+    println!("{}\n{}", report::slowest(&lines), report::table("ci", &lines));
     match report::count(&lines).1 {
         0 => Ok(Verdict::Passed),
         // The count above is the last line of the run, whatever it says.

@@ -8,7 +8,7 @@
 use std::process::{Command, ExitCode};
 
 use crate::process::{capture, cargo, has_cargo_tool, run as run_command, stdout};
-use crate::report::{self, Outcome};
+use crate::report::{self, Outcome, Verdict};
 
 /// Set for the compiler's wrapper, so that it knows itself.
 const WRAPPER: &str = "FLUX_IO_MUTANTS_WRAPPER";
@@ -34,10 +34,7 @@ fn with_cfg(mut command: Command) -> Result<Command, String> {
 /// # Errors
 /// A unit test saw a fault, or something could not be run.
 pub(crate) fn survive() -> Outcome {
-    let list = ["test", "--package", "flux-io", "--test", "heavy_mutants", "names"];
-    let said = stdout(with_cfg(cargo(list))?.args(["--", "--nocapture"]))?;
-    let names: Vec<&str> =
-        said.lines().filter_map(|l| l.split_once("mutant ")).map(|x| x.1).collect();
+    let names = names()?;
     let mut seen = Vec::new();
     for name in &names {
         let mut command = cargo(["test", "--lib", "--quiet"]);
@@ -51,6 +48,14 @@ pub(crate) fn survive() -> Outcome {
     }
     println!("{} known faults, {} of them seen by unit tests", names.len(), seen.len());
     report::faults("mutants", &seen)
+}
+
+/// The known faults by name.
+fn names() -> Result<Vec<String>, String> {
+    let list = ["test", "--package", "flux-io", "--test", "heavy_mutants", "names"];
+    let said = stdout(with_cfg(cargo(list))?.args(["--", "--nocapture"]))?;
+    let name = |l: &str| l.split_once("mutant ").map(|x| x.1.to_owned());
+    Ok(said.lines().filter_map(name).collect())
 }
 
 /// The table of known faults, with the seeds each needed.
@@ -69,5 +74,6 @@ pub(crate) fn run() -> Outcome {
         c
     };
     command = with_cfg(command)?;
-    run_command(&mut command)
+    run_command(&mut command)?;
+    Ok(Verdict::PassedAll(format!("{} faults", names()?.len())))
 }

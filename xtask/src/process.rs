@@ -66,6 +66,20 @@ pub(crate) fn stdout(command: &mut Command) -> Result<String, String> {
     }
 }
 
+/// Runs a command of libtest's, and tells in its verdict how many tests it had; they are counted by
+/// listing them, which builds nothing anew. `list` are the words that make it do so.
+///
+/// # Errors
+/// As [`run`].
+pub(crate) fn run_counted(command: &mut Command, list: &[&str], what: &str) -> Outcome {
+    let verdict = run(command)?;
+    let listed = stdout(command.args(list)).unwrap_or_default();
+    match listed.lines().filter(|line| line.ends_with(": test")).count() {
+        0 => Ok(verdict),
+        n => Ok(Verdict::PassedAll(format!("{n} {what}"))),
+    }
+}
+
 /// Whether `cargo <name>` is there: asked by its version, so that nothing is built.
 pub(crate) fn has_cargo_tool(name: &str) -> bool {
     capture(&mut cargo([name, "--version"])).is_ok_and(|output| output.status.success())

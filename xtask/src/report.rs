@@ -8,6 +8,8 @@ use std::time::{Duration, Instant};
 pub(crate) enum Verdict {
     /// The step ran and found nothing wrong.
     Passed,
+    /// The step ran and found nothing wrong in what the text says.
+    PassedAll(String),
     /// The step did not run; the text says why.
     Skipped(String),
 }
@@ -46,6 +48,9 @@ fn verdict_text(line: &Line) -> String {
     let seconds = line.took.as_secs_f64();
     match &line.outcome {
         Ok(Verdict::Passed) => format!("{:<10} {seconds:>8.1} s  passed", line.name),
+        Ok(Verdict::PassedAll(what)) => {
+            format!("{:<10} {seconds:>8.1} s  passed ({what})", line.name)
+        }
         Ok(Verdict::Skipped(why)) => {
             format!("{:<10} {seconds:>8.1} s  skipped ({why})", line.name)
         }
@@ -69,9 +74,25 @@ pub(crate) fn table(name: &str, lines: &[Line]) -> String {
     text
 }
 
+/// Steps that [`slowest`] names.
+const SLOWEST: usize = 5;
+
+/// The steps that took longest, the longest first, with their share of the whole.
+pub(crate) fn slowest(lines: &[Line]) -> String {
+    let total: Duration = lines.iter().map(|line| line.took).sum();
+    let mut by_time: Vec<&Line> = lines.iter().collect();
+    by_time.sort_by_key(|line| std::cmp::Reverse(line.took));
+    let each = by_time.iter().take(SLOWEST).map(|line| {
+        let share = line.took.as_secs_f64() / total.as_secs_f64().max(f64::MIN_POSITIVE);
+        format!("{} {:.0} s ({:.0} %)", line.name, line.took.as_secs_f64(), share * 100.0)
+    });
+    format!("slowest: {}", each.collect::<Vec<_>>().join(", "))
+}
+
 /// How many steps passed, failed and were skipped, in this order.
 pub(crate) fn count(lines: &[Line]) -> (usize, usize, usize) {
-    let passed = lines.iter().filter(|line| line.outcome == Ok(Verdict::Passed)).count();
+    let passed = |line: &&Line| matches!(line.outcome, Ok(Verdict::Passed | Verdict::PassedAll(_)));
+    let passed = lines.iter().filter(passed).count();
     let failed = lines.iter().filter(|line| line.outcome.is_err()).count();
     (passed, failed, lines.len() - passed - failed)
 }
@@ -110,5 +131,20 @@ deny            1.5 s  skipped (cargo-deny is not installed)
 total           4.5 s
 ci: 1 passed, 1 failed, 1 skipped";
         assert_eq!(table("ci", &lines), expected);
+    }
+
+    #[test]
+    fn the_slowest_steps_are_named_the_longest_first() {
+        let took = |name: &str, seconds| {
+            let outcome = Ok(Verdict::PassedAll("3 models".to_owned()));
+            Line { took: Duration::from_secs(seconds), ..line(name, outcome) }
+        };
+        let steps = [("a", 1), ("b", 40), ("c", 2), ("d", 30), ("e", 20), ("f", 7)];
+        let lines = steps.map(|(name, seconds)| took(name, seconds));
+        let expected =
+            "slowest: b 40 s (40 %), d 30 s (30 %), e 20 s (20 %), f 7 s (7 %), c 2 s (2 %)";
+        assert_eq!(slowest(&lines), expected);
+        assert!(table("ci", &lines).contains("f               7.0 s  passed (3 models)"));
+        assert_eq!(count(&lines), (6, 0, 0));
     }
 }

@@ -5,7 +5,7 @@
 use std::path::PathBuf;
 
 use crate::metadata;
-use crate::process::{cargo, root, run as run_command};
+use crate::process::{cargo, root, run_counted};
 use crate::report::Outcome;
 
 /// Preemptions a loom model tries in the gate; most races need one or two (CHESS, 2007).
@@ -27,7 +27,7 @@ pub(crate) fn loom() -> Outcome {
 /// # Errors
 /// As [`loom`].
 pub(crate) fn loom_with(preemptions: u32) -> Outcome {
-    explore("loom", "LOOM_MAX_PREEMPTIONS", preemptions)
+    explore("loom", "models", "LOOM_MAX_PREEMPTIONS", preemptions)
 }
 
 /// The shuttle scenarios, with the gate's amount.
@@ -43,12 +43,12 @@ pub(crate) fn shuttle() -> Outcome {
 /// # Errors
 /// As [`shuttle`].
 pub(crate) fn shuttle_with(schedules: u32) -> Outcome {
-    explore("shuttle", "FLUX_IO_SCHEDULES", schedules)
+    explore("shuttle", "scenarios", "FLUX_IO_SCHEDULES", schedules)
 }
 
 /// Runs the unit tests in modules `<checker>_tests` of every crate with that checker behind its
 /// door.
-fn explore(checker: &str, variable: &str, amount: u32) -> Outcome {
+fn explore(checker: &str, what: &str, variable: &str, amount: u32) -> Outcome {
     let mut command = cargo(["test", "--release", "--lib", "--no-default-features"]);
     for package in metadata::members()? {
         if package.dependencies.iter().any(|d| d.name == checker) {
@@ -59,7 +59,7 @@ fn explore(checker: &str, variable: &str, amount: u32) -> Outcome {
     command.env("RUSTFLAGS", format!("--cfg flux_io_{checker}"));
     command.env("CARGO_TARGET_DIR", folder().join(checker));
     command.env(variable, amount.to_string());
-    run_command(&mut command)
+    run_counted(&mut command, &["--list"], what)
 }
 
 /// Where cargo builds: a checker's flags would rebuild everything that lies there.

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::process::Command;
 
 use crate::metadata::{self, Package, Target};
-use crate::process::{cargo, has_cargo_tool, run as run_command};
+use crate::process::{cargo, has_cargo_tool, run as run_command, run_counted};
 use crate::report::{self, Outcome, Verdict};
 
 /// Integration tests whose binary name starts so are built with `[profile.ci]`: optimised, with
@@ -95,7 +95,7 @@ pub(crate) fn doc_tests() -> Outcome {
     for name in present {
         command.args(["--package", name]);
     }
-    run_command(&mut command)
+    run_counted(&mut command, &["--", "--list"], "examples")
 }
 
 /// The test runner, with a cargo profile when the tests want one.
