@@ -157,7 +157,8 @@ pub fn checkpoints_that_overlap_stall_nobody(engine: &dyn Engine) {
     for options in every_way() {
         let store = Arc::new(MemorySnapshots::new());
         let lines = |every: u64| -> Vec<Line<u64>> {
-            let asks = |r: u64| if r % every == 0 { ask(&options.handle) } else { Line::Yield };
+            let asks =
+                |r: u64| if r.is_multiple_of(every) { ask(&options.handle) } else { Line::Yield };
             (0..200)
                 .flat_map(|r| [Line::Row(2 * r), Line::Row(2 * r + 1), asks(r), Line::Cut])
                 .collect()
