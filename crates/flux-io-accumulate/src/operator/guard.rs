@@ -17,6 +17,7 @@ use flux_io_core::{
 };
 use std::any::Any;
 use std::cell::Cell;
+use std::mem::ManuallyDrop;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// Who pays for a panic.
@@ -53,10 +54,10 @@ impl<'a> Charge<'a> {
         Self { to, blame }
     }
 
-    /// User code has come back.
+    /// User code has come back: nothing is noted.
     #[inline(always)]
     pub(super) const fn done(self) {
-        std::mem::forget(self);
+        _ = ManuallyDrop::new(self);
     }
 }
 
@@ -77,10 +78,8 @@ pub(super) struct Place<'a> {
 impl Place<'_> {
     /// The row behind those that were handled.
     #[inline(always)]
-    pub(super) const fn leave(self) -> usize {
-        let row = self.row;
-        std::mem::forget(self);
-        row
+    pub(super) fn leave(self) -> usize {
+        ManuallyDrop::new(self).row
     }
 }
 
