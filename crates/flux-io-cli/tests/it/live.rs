@@ -135,9 +135,13 @@ takes = ["partial"]
 "#;
         let mut run = Live::start(&dir, &file.replace("ENGINE", engine), &["--json"]);
         let out = run.lines();
-        let stall = out.event("stall");
-        assert_eq!((&stall["kind"], &stall["waits_for"][0]), (&"silent".into(), &"live".into()));
-        assert!(stall["what"].as_str().unwrap().contains("idle_after"), "{stall}");
+        // On a busy machine the file may have been silent before.
+        let named = |stall: &Value| {
+            stall["kind"] == "silent"
+                && stall["waits_for"] == serde_json::json!(["live"])
+                && stall["what"].as_str().is_some_and(|what| what.contains("idle_after"))
+        };
+        while !named(&out.event("stall")) {}
         drop(run.input.take());
         let summary = out.event("summary");
         assert_eq!(summary["ended"], "done");

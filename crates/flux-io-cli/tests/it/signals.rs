@@ -96,8 +96,8 @@ fn an_interrupt_drains() {
     assert!(partial.starts_with("{\"key\":\"2\",\"status\":\"partial\""), "{partial}");
 }
 
-/// Twice: the program ends though a sink waits for a reader that does not read, and no output is
-/// left. A result is larger than what a pipe holds: once its first byte is there, the rest waits.
+/// Twice: the program ends though a sink waits for a reader that does not read, and the other output
+/// is there if it was whole by then, else not at all. A result is larger than what a pipe holds: once its first byte is there, the rest waits.
 #[test]
 fn a_second_interrupt_aborts() {
     for engine in ["sync", "tokio", "rayon"] {
@@ -111,7 +111,9 @@ fn a_second_interrupt_aborts() {
         running.interrupt();
         running.hears("aborting");
         assert_eq!(running.child.wait().unwrap().code(), Some(130), "{engine}");
-        assert!(!running.dir.join("partial.ndjson").exists(), "{engine}");
+        if let Ok(partial) = std::fs::read_to_string(running.dir.join("partial.ndjson")) {
+            assert!(partial.starts_with("{\"key\":\"2\"") && partial.ends_with("}\n"), "{partial}");
+        }
     }
 }
 

@@ -219,6 +219,8 @@ struct Remembered {
     same: u32,
     /// Its silence was told.
     told: bool,
+    /// It was told that the time of a stage waits for it.
+    holds: bool,
 }
 
 impl Remembered {
@@ -392,16 +394,20 @@ impl Dog {
                 sources.extend(by);
             }
         }
-        let held = |memory: &Memory| sources.iter().any(|i: &usize| !memory.tasks[*i].told);
-        if !held(memory) && memory.idle >= enough {
+        let known = sources.iter().all(|i: &usize| memory.tasks[*i].holds);
+        if known && memory.idle >= enough {
             (sources, holds) = (scene.outside(), Vec::new());
         }
         sources.sort_unstable();
         sources.dedup();
-        if sources.iter().all(|i| memory.tasks[*i].told) {
+        let new = |t: &Remembered| if holds.is_empty() { !t.told } else { !t.holds };
+        if !sources.iter().any(|i| new(&memory.tasks[*i])) {
             return None;
         }
-        sources.iter().for_each(|i| memory.tasks[*i].told = true);
+        for i in &sources {
+            let task = &mut memory.tasks[*i];
+            (task.told, task.holds) = (true, task.holds || !holds.is_empty());
+        }
         let since = sources.iter().map(|i| memory.tasks[*i].since).max()?;
         let sources = sources.into_iter().map(|i| scene.source(i)).collect();
         Some(Silence { sources, quiet: now.since(since), holds })
