@@ -89,8 +89,8 @@ mod table {
 #[cfg(flux_io_mutants)]
 mod watched {
     use flux_io::core::mutant::Mutant;
-    use flux_io::core::{ErrorKind, OnStuck, RunError, Watchdog};
-    use flux_io::flow::Runnable;
+    use flux_io::core::{ErrorKind, OnStuck, Watchdog};
+    use flux_io::flow::{Runnable, effect};
     use flux_io::prelude::*;
     use std::time::Duration;
 
