@@ -135,6 +135,8 @@ mod faults {
         BarrierSkipsBranch,
         /// the last flow of a broadcast gets the watermarks of a batch before its rows
         BranchMarkFirst,
+        /// a branch does not say which numbers it has passed where it gives no row
+        PassedNotTold,
         /// a row that no route takes is dropped and not counted
         UnroutedNotCounted,
         /// what a zip has over is dropped and not counted
@@ -169,6 +171,8 @@ mod faults {
         CutsOverlap,
         /// rows that a sink leaves in the batch count as written
         HalfTaken,
+        /// a panic in an accumulator's closure costs the row behind it, too
+        PanicCostsNextRow,
     }
 
     thread_local! {

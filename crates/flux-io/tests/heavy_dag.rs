@@ -1,5 +1,5 @@
 //! Random plans out of everything the builder has, on six engines, against a plain evaluation of the
-//! same plans: at least 5,000 runs in the gate. `FLUX_IO_CASES` asks for half as many runs as it
+//! same plans: 10,080 runs in the gate. `FLUX_IO_CASES` asks for half as many runs as it
 //! says. `FLUX_IO_DAG=SEED` runs one seed on its engine, `SEED/ENGINE` on another, `FROM..TO` lists the
 //! seeds that fail.
 #![cfg(test)]
@@ -12,9 +12,9 @@ use flux_io_testkit::dag::{Dag, Expect, Menu};
 use std::time::Duration;
 
 /// Runs of the whole gate.
-const RUNS: u64 = 5_040;
+const RUNS: u64 = 10_080;
 /// Parts of it, each a test of its own: they run side by side.
-const PARTS: u64 = 2;
+const PARTS: u64 = 4;
 /// Plans that making a failure short may try.
 const SHRINK: usize = 150;
 /// How long a plan that may hang runs meanwhile.
@@ -134,4 +134,14 @@ fn plans_0() {
 #[test]
 fn plans_1() {
     part(1);
+}
+
+#[test]
+fn plans_2() {
+    part(2);
+}
+
+#[test]
+fn plans_3() {
+    part(3);
 }

@@ -89,8 +89,8 @@ mod table {
 #[cfg(flux_io_mutants)]
 mod watched {
     use flux_io::core::mutant::Mutant;
-    use flux_io::core::{ErrorKind, OnStuck, Watchdog};
-    use flux_io::flow::{Runnable, effect};
+    use flux_io::core::{ErrorKind, OnStuck, Watchdog, WhenFull};
+    use flux_io::flow::{Flow, Hold, InOrder, Join, JoinStrategy, Pipeline, Raw, Runnable, effect};
     use flux_io::prelude::*;
     use std::time::Duration;
 
@@ -121,5 +121,25 @@ mod watched {
         let merged =
             p.source("a", source::iter(0..20_u64)).merge("m", p.source("b", source::iter(20..40)));
         stands_still(Mutant::EndOverlooked, merged.async_map("calls", 8, call).discard("out"));
+    }
+
+    /// The flows behind a broadcast: all rows, and none.
+    fn all_and_none() -> [Flow<'static, Vec<u64>, Raw>; 2] {
+        let p = Pipeline::new().default_buffer(2, WhenFull::Block);
+        let mut flows = p.source("in", source::iter(0..2_000_u64)).broadcast("both", 2);
+        let none = flows.remove(1).map_rows("own", |x: &u64| *x).filter("none", |_| false);
+        [flows.remove(0).map_rows("all", |x: &u64| *x).closed(), none.closed()]
+    }
+
+    #[test]
+    fn a_join_of_branches_that_drop_rows_in_silence_is_seen() {
+        let [all, none] = all_and_none();
+        let join = Join::by_seq(JoinStrategy::AllComplete).hold(Hold::rows(16));
+        stands_still(Mutant::PassedNotTold, all.join("j", none, join).discard("out"));
+        let [all, none] = all_and_none();
+        let how = InOrder::within(Hold::rows(16));
+        // Without a gap nothing waits: the rows that come have odd numbers.
+        let all = all.filter("odd", |x| x % 2 == 1);
+        stands_still(Mutant::PassedNotTold, all.merge_by_seq("m", none, how).discard("out"));
     }
 }

@@ -13,7 +13,7 @@ use super::{Accumulator, Dead, Left};
 use crate::policy::Identity;
 use flux_io_core::{
     Accumulate, Batch, Class, Column, DeadCause, DropCause, ErrorClass, ErrorKind, ErrorRecord,
-    GiveUp, Key, KeyOf, Meta, Reason, RowError, StageError, Timestamp,
+    GiveUp, Key, KeyOf, Meta, Reason, RowError, StageError, Timestamp, mutant,
 };
 use std::any::Any;
 use std::cell::Cell;
@@ -210,7 +210,7 @@ impl<C: Column, KO: KeyOf<C>, A: Accumulate<C, Key = KO::Key>> Accumulator<C, KO
             _ => return Err(own_fault(&text)),
         };
         if in_row {
-            self.cursor.row += 1;
+            self.cursor.row += 1 + usize::from(mutant!(PanicCostsNextRow));
             self.tally.fragments += 1;
         }
         if self.on_error.finally() != GiveUp::Fail {
