@@ -215,8 +215,9 @@ struct Remembered {
     /// Looks in a row without a parcel moved, and since when.
     still: u32,
     since: Moment,
-    /// Looks in a row at which it also waited for the same.
-    same: u32,
+    /// Looks in a row at which it waited for the same and nothing could wake it. One look says
+    /// little: a task that has just been woken, and has not said so yet, looks the same.
+    dead: u32,
     /// Its silence was told.
     told: bool,
     /// It was told that the time of a stage waits for it.
@@ -234,7 +235,9 @@ impl Remembered {
         } else {
             let again = u32::from(tick);
             self.still = self.still.saturating_add(again);
-            self.same = if self.turns == turns { self.same.saturating_add(again) } else { 0 };
+            if self.turns != turns {
+                self.dead = 0;
+            }
         }
         (self.beats, self.turns, self.until) = (beats, turns, p.until());
         moved
@@ -340,7 +343,11 @@ impl Dog {
     ) -> Found {
         let enough = self.watched.policy.intervals.max(1);
         let mut dead = scene.dead();
-        let seen = |i: &usize| memory.tasks[*i].same;
+        for (i, task) in memory.tasks.iter_mut().enumerate() {
+            let again = task.dead.saturating_add(u32::from(tick));
+            task.dead = if dead.contains(&i) { again } else { 0 };
+        }
+        let seen = |i: &usize| memory.tasks[*i].dead;
         memory.brews = dead.iter().any(|i| seen(i) < enough);
         // One that is about to be seen often enough is told with the others; one that was seen so
         // just now may be gone at the next look, and is not waited for.
