@@ -36,8 +36,13 @@ fn no_worker_is_lost_to_another_that_gives_way() {
 /// Runs `work` to its end; a hang fails instead of lasting for ever.
 fn ends(work: impl FnOnce() + Send + 'static) {
     let (tell, told) = sync_channel(1);
-    std::thread::Builder::new().spawn(move || tell.send(work())).unwrap();
-    told.recv_timeout(Duration::from_secs(60)).expect("it hangs, or has failed above");
+    let run = move || {
+        work();
+        _ = tell.send(());
+    };
+    assert!(std::thread::Builder::new().spawn(run).is_ok());
+    let ended = told.recv_timeout(Duration::from_secs(60));
+    assert!(ended.is_ok(), "it hangs, or has failed above");
 }
 
 /// A job of one poll.
@@ -56,7 +61,7 @@ fn a_job_that_uses_rayon_finds_the_other_workers() {
             let job = once(move || {
                 for _ in 0..20 {
                     // Ended only by as many as wait at once.
-                    rayon::scope(|s| (0..workers).for_each(|_| s.spawn(|_| drop(all.wait()))));
+                    rayon::scope(|s| (0..workers).for_each(|_| s.spawn(|_| _ = all.wait())));
                     assert_eq!(rayon::broadcast(|w| w.index()).len(), workers as usize);
                 }
             });

@@ -31,7 +31,7 @@ fn engines() -> Vec<Box<dyn Engine>> {
 fn start(engine: Box<dyn Engine>, end: End<'static>, options: RunOptions) -> Receiver<RunReport> {
     let (tell, told) = sync_channel(1);
     let plan = end.plan().unwrap();
-    let run = move || tell.send(engine.run_plan(plan, options));
+    let run = move || drop(tell.send(engine.run_plan(plan, options)));
     std::thread::Builder::new().spawn(run).unwrap();
     told
 }
