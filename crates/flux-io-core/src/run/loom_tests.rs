@@ -205,7 +205,7 @@ fn every_task_gets_every_request_once() {
         asker.join().unwrap();
         mine += ours.commands_for(a).len();
         theirs += ours.commands_for(b).len();
-        assert_eq!((mine, theirs, lock(&ours.0.commands).waiting.len()), (2, 2, 0));
+        assert_eq!((mine, theirs, lock(&ours.inner.commands).waiting.len()), (2, 2, 0));
     });
 }
 
