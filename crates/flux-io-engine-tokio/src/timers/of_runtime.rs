@@ -24,6 +24,8 @@ struct Armed {
     short: bool,
     /// What the thread was asked for.
     asked: Option<(Moment, TimerId)>,
+    /// The run is over: the thread is asked for nothing more.
+    over: bool,
 }
 
 struct Shared {
@@ -103,8 +105,12 @@ impl OfRuntime {
 
 impl Drop for OfRuntime {
     fn drop(&mut self) {
-        // What the thread was asked for holds the shared part.
-        let asked = lock(&self.0.armed).asked.take();
+        let mut g = lock(&self.0.armed);
+        // What the thread was asked for holds the shared part; it may be about to ask itself again.
+        g.over = true;
+        let (asked, never) = (g.asked.take(), std::mem::take(&mut g.due));
+        drop(g);
+        drop(never);
         if let Some((_, id)) = asked {
             self.0.server.cancel(id);
         }
@@ -152,7 +158,7 @@ impl Shared {
 
     /// Asks the thread for the earliest timer, if it was not asked for one as early.
     fn ask(self: &Arc<Self>, g: &mut Armed, now: Moment) {
-        let Some(at) = g.due.next().filter(|_| g.short) else { return };
+        let Some(at) = g.due.next().filter(|_| g.short && !g.over) else { return };
         if g.asked.is_some_and(|a| a.0 <= at) {
             return;
         }
