@@ -1,7 +1,8 @@
 //! Branches and where they meet again: what mispairs rows, and what may wait for ever (B24).
 
 use super::Found;
-use flux_io_core::{GiveUp, Graph, StageKind, StageNode};
+use flux_io_core::{ErrorRecord, GiveUp, Graph, StageKind, StageNode};
+use std::any::TypeId;
 
 /// Words that pair rows by their place.
 fn by_place(n: &StageNode) -> bool {
@@ -70,26 +71,36 @@ fn lag(n: &StageNode) -> u64 {
 struct Way {
     branch: (usize, usize),
     between: Vec<usize>,
+    /// It leaves a stage, the branch or one between, by the port of what fails there: such a port
+    /// says nothing of the rows that did not fail.
+    failed: bool,
+}
+
+/// Whether a port gives what fails in its stage.
+fn gives_failed(g: &Graph, (stage, port): (usize, usize)) -> bool {
+    let out = g.nodes.get(stage).and_then(|n| n.outs.get(port));
+    out.is_some_and(|c| c.id == TypeId::of::<Vec<ErrorRecord>>())
 }
 
 /// The branches that lead to an input, the nearest first; of each stage the first way is followed.
 fn ways(g: &Graph, to: (usize, usize)) -> Vec<Way> {
     let mut seen = vec![false; g.nodes.len()];
-    let mut open = vec![(to, Vec::new())];
+    let mut open = vec![(to, Vec::new(), false)];
     let mut all = Vec::new();
-    while let Some((at, between)) = open.pop() {
+    while let Some((at, between, failed)) = open.pop() {
         for e in g.edges.iter().filter(|e| e.to == at) {
             let from = e.from.0;
             if std::mem::replace(&mut seen[from], true) {
                 continue;
             }
             let Some(n) = g.nodes.get(from) else { continue };
+            let failed = failed || gives_failed(g, e.from);
             if n.kind == StageKind::Branch {
-                all.push(Way { branch: e.from, between: between.clone() });
+                all.push(Way { branch: e.from, between: between.clone(), failed });
             }
             let mut way = between.clone();
             way.push(from);
-            open.extend((0..n.ins.len()).map(|port| ((from, port), way.clone())));
+            open.extend((0..n.ins.len()).map(|port| ((from, port), way.clone(), failed)));
         }
     }
     all
@@ -121,7 +132,7 @@ fn meetings_at(g: &Graph, at: usize) -> Vec<Meeting> {
 /// numbers late the latest of them tells it.
 pub(crate) fn in_step(g: &Graph, at: usize) -> Option<u64> {
     let ins = g.nodes.get(at).map_or(0, |n| n.ins.len());
-    let told = |w: &Way| w.between.iter().all(|i| g.nodes.get(*i).is_some_and(tells));
+    let told = |w: &Way| !w.failed && w.between.iter().all(|i| g.nodes.get(*i).is_some_and(tells));
     let all: Vec<Vec<Way>> =
         (0..ins).map(|port| ways(g, (at, port)).into_iter().filter(told).collect()).collect();
     let late = |w: &Way| {
