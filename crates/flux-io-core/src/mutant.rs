@@ -147,8 +147,6 @@ mod faults {
         ZipRestoresLeft,
         /// a merge by time does not look at the inputs where times are equal
         TieOfInputsLost,
-        /// a merge by time that is restored full takes from no input
-        FullAfterRestore,
         /// a watermark passes rows that wait for the numbers before theirs
         MarkPassesHeld,
         /// a restored resequencer counts from 0 again
@@ -169,8 +167,6 @@ mod faults {
         HoldSpins,
         /// a checkpoint asked for while another one is under way is emitted at once
         CutsOverlap,
-        /// rows that a sink leaves in the batch count as written
-        HalfTaken,
         /// a panic in an accumulator's closure costs the row behind it, too
         PanicCostsNextRow,
     }

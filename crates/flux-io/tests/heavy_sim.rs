@@ -3,7 +3,6 @@
 //! times as many seeds as it says.
 #![cfg(test)]
 
-mod random;
 mod sim;
 
 use flux_io_sim::{Fault, SimStats};

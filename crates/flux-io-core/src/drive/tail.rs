@@ -379,7 +379,7 @@ impl<'env> SinkEnd<'env> {
         loop {
             let mut answer = guarded(self.sink.write(b, &self.io), run, slot).await?;
             self.unflushed |= (b.len() as u64) < rows;
-            if answer.is_ok() && !b.is_empty() && !mutant!(HalfTaken) {
+            if answer.is_ok() && !b.is_empty() {
                 answer = Err(half_taken(b.len(), rows));
             }
             let Err(e) = answer else {
