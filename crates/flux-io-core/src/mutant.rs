@@ -147,6 +147,8 @@ mod faults {
         ZipRestoresLeft,
         /// a merge by time does not look at the inputs where times are equal
         TieOfInputsLost,
+        /// a merge by time that is restored full takes from no input
+        FullAfterRestore,
         /// a watermark passes rows that wait for the numbers before theirs
         MarkPassesHeld,
         /// a restored resequencer counts from 0 again

@@ -142,6 +142,7 @@ impl<T: Send + 'static> ByTime<T> {
         let Some((&rows, &restored)) = self.held.get(port).zip(self.restored.get(port)) else {
             return false;
         };
+        let restored = if mutant!(FullAfterRestore) { 0 } else { restored };
         // While it is not known who holds the others back, bytes are not asked either.
         let bytes = if restored > 0 { 0 } else { self.bytes[port] };
         self.hold.is_full(rows.saturating_sub(restored), bytes)

@@ -14,7 +14,7 @@ mod lossy;
 mod model;
 mod paired;
 #[cfg(flux_io_mutants)]
-mod random;
+pub(crate) mod random;
 mod sequenced;
 mod tape;
 
@@ -40,10 +40,10 @@ pub(crate) struct Size(pub(crate) u32, pub(crate) u32);
 /// Rows from which on a run is a long one.
 const LONG: u32 = 10_000;
 
-/// Every pipeline; the one with the most ways to go has two places. Random plans stand here for the
-/// known faults alone: in the gate they run against a plain evaluation, on every engine
-/// (`heavy_dag`).
-pub(crate) const ALL: [Scenario; 12 + cfg!(flux_io_mutants) as usize] = [
+/// Every pipeline; those with the most ways to go have two or three places. Random plans have seeds of their
+/// own: in the gate they run against a plain evaluation, on every engine (`heavy_dag`), and known
+/// faults are looked for with them, too.
+pub(crate) const ALL: [Scenario; 15] = [
     assembled::SCENARIO,
     durable::SCENARIO,
     line_scenario(),
@@ -56,8 +56,9 @@ pub(crate) const ALL: [Scenario; 12 + cfg!(flux_io_mutants) as usize] = [
     paired::SCENARIO,
     sequenced::SCENARIO,
     called::SCENARIO,
-    #[cfg(flux_io_mutants)]
-    random::SCENARIO,
+    sequenced::SCENARIO,
+    paired::SCENARIO,
+    sequenced::SCENARIO,
 ];
 
 const fn line_scenario() -> Scenario {
