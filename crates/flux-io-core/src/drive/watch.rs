@@ -215,8 +215,10 @@ struct Remembered {
     /// Looks in a row without a parcel moved, and since when.
     still: u32,
     since: Moment,
-    /// Looks in a row at which it waited for the same and nothing could wake it. One look says
-    /// little: a task that has just been woken, and has not said so yet, looks the same.
+    /// Looks in a row at which it also waited for the same.
+    same: u32,
+    /// Looks in a row of those at which nothing could wake it. One look says little: a task that
+    /// has just been woken, and has not said so yet, looks the same.
     dead: u32,
     /// Its silence was told.
     told: bool,
@@ -235,9 +237,7 @@ impl Remembered {
         } else {
             let again = u32::from(tick);
             self.still = self.still.saturating_add(again);
-            if self.turns != turns {
-                self.dead = 0;
-            }
+            self.same = if self.turns == turns { self.same.saturating_add(again) } else { 0 };
         }
         (self.beats, self.turns, self.until) = (beats, turns, p.until());
         moved
@@ -344,7 +344,7 @@ impl Dog {
         let enough = self.watched.policy.intervals.max(1);
         let mut dead = scene.dead();
         for (i, task) in memory.tasks.iter_mut().enumerate() {
-            let again = task.dead.saturating_add(u32::from(tick));
+            let again = task.dead.saturating_add(u32::from(tick)).min(task.same);
             task.dead = if dead.contains(&i) { again } else { 0 };
         }
         let seen = |i: &usize| memory.tasks[*i].dead;
