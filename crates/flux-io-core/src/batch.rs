@@ -39,6 +39,14 @@ impl Seq {
             }
         }
     }
+
+    /// Something that is another when rows were taken from the front.
+    pub(crate) const fn place(&self) -> u64 {
+        match self {
+            Self::Run(base) => *base,
+            Self::Rows { rows, .. } => rows.len() as u64,
+        }
+    }
 }
 
 /// One value for all rows, or one each.
@@ -142,6 +150,25 @@ impl Meta {
         self.context = None;
         self.exceptional.clear();
         self.window = None;
+    }
+
+    /// The first `n` rows are gone: becomes the metadata of those behind them. A mark that stood
+    /// before a row that is left stands before it still.
+    pub fn advance(&mut self, n: usize) {
+        let gone = n as u32;
+        match &mut self.seq {
+            Seq::Run(base) => *base = base.saturating_add(n as u64),
+            Seq::Rows { rows, .. } => drop(rows.drain(..n.min(rows.len()))),
+        }
+        if let Uniform::Rows(times) = &mut self.time {
+            times.drain(..n.min(times.len()));
+        }
+        self.hash.drain(..n.min(self.hash.len()));
+        self.exceptional.retain(|e| e.0 >= gone);
+        self.exceptional.iter_mut().for_each(|e| e.0 -= gone);
+        let passed = self.marks.partition_point(|m| m.at <= gone);
+        self.marks.drain(..passed.saturating_sub(1));
+        self.marks.iter_mut().for_each(|m| m.at = m.at.saturating_sub(gone));
     }
 
     /// The context of row `i`.

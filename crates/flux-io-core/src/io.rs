@@ -209,7 +209,9 @@ pub trait Sink: Send {
     /// Column of the rows.
     type Col: Column;
 
-    /// Takes all rows of `batch`, from the front. Cancel-safe (I5).
+    /// Takes all rows of `batch`, from the front, by removing them from its column. Cancel-safe
+    /// (I5). The metadata of rows that are left moves up by [`Meta::advance`](crate::Meta::advance):
+    /// here, or where this returns, since the driver sees whether it has.
     ///
     /// # Errors
     /// The stage's error policy decides; rows still in `batch` were not accepted.

@@ -169,6 +169,10 @@ mod faults {
         HoldSpins,
         /// a checkpoint asked for while another one is under way is emitted at once
         CutsOverlap,
+        /// rows that a sink leaves in the batch count as taken
+        LeftRowsPassed,
+        /// a join by id waits for inputs that have ended
+        EndedInputAwaited,
         /// a panic in an accumulator's closure costs the row behind it, too
         PanicCostsNextRow,
     }

@@ -57,6 +57,8 @@ faults! {
     PartialWrite = "partial write", Call;
     /// A sink fails for good.
     FailWrite = "write error", Call;
+    /// A sink takes some rows or none, leaves the others and says that all is well.
+    LeaveRows = "rows left by a sink", Call;
     /// A stage panics at a drawn call, before it has touched its input.
     Panic = "panic", Call;
     /// A call to somewhere else takes its time.

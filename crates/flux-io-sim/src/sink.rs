@@ -61,26 +61,25 @@ impl<S: Sink> SimSink<S> {
         self.inner.write(batch, cx).await
     }
 
-    /// Writes the first `n` rows only; the others stay in `batch`, with their metadata.
+    /// Writes the first `n` rows only; the others stay in `batch`, and so does what the sink inside
+    /// refuses, in front of them. The metadata is the caller's to put right.
     async fn part(
         &mut self,
         n: usize,
         batch: &mut Batch<S::Col>,
         cx: &IoCx,
     ) -> Result<(), StageError> {
+        let meta = batch.meta.clone();
         let owners: Vec<u32> = (0..batch.len()).map(|i| u32::from(i >= n)).collect();
         let mut whole = AnyBatch::new(std::mem::take(batch));
         let mut parts = [whole.empty(), whole.empty()];
         whole.scatter(&owners, &mut parts)?;
         let [mut front, mut rest] = parts;
-        std::mem::swap(batch, rest.get_mut::<S::Col>()?);
         let front = front.get_mut::<S::Col>()?;
         let answer = self.accept(front, cx).await;
-        if answer.is_err() && !front.is_empty() {
-            // What the sink inside refused goes back in front of the rest.
-            front.col.append(&mut batch.col);
-            std::mem::swap(batch, front);
-        }
+        batch.col = std::mem::take(&mut front.col);
+        batch.col.append(&mut rest.get_mut::<S::Col>()?.col);
+        batch.meta = meta;
         answer
     }
 }
@@ -112,12 +111,21 @@ impl<S: Sink> Sink for SimSink<S> {
                 return Err(StageError::transient("injected partial write"));
             }
         }
+        if batch.len() > 1 && world.strikes(Fault::LeaveRows) {
+            let n = world.choose(crate::Kind::Split, batch.len() as u32) as usize;
+            world.took(Fault::LeaveRows, &self.name);
+            return if n == 0 { Ok(()) } else { self.part(n, batch, cx).await };
+        }
         self.errors_in_row = 0;
         self.accept(batch, cx).await
     }
 
     async fn flush(&mut self, cx: &IoCx) -> Result<(), StageError> {
         self.inner.flush(cx).await
+    }
+
+    fn holds_back(&self) -> bool {
+        self.inner.holds_back()
     }
 
     async fn close(&mut self, cx: &IoCx) -> Result<(), StageError> {

@@ -125,6 +125,15 @@ mod watched {
         stands_still(Mutant::EndOverlooked, merged.async_map("calls", 8, call).discard("out"));
     }
 
+    #[test]
+    fn a_join_that_waits_for_an_input_that_has_ended_is_seen() {
+        let p = Pipeline::new();
+        let few = p.source("few", source::iter(0..10_u64));
+        let many = p.source("many", source::iter(1_000..3_000_u64));
+        let join = Join::by_id(|x: &u64| *x, JoinStrategy::AllComplete).hold(Hold::rows(16));
+        stands_still(Mutant::EndedInputAwaited, few.join("j", many, join).discard("out"));
+    }
+
     /// The flows behind a broadcast: all rows, and none.
     fn all_and_none() -> [Flow<'static, Vec<u64>, Raw>; 2] {
         let p = Pipeline::new().default_buffer(2, WhenFull::Block);

@@ -1,6 +1,6 @@
 //! Rows taken from the front of a batch one by one; those not taken go back when it is dropped.
 
-use flux_io_core::{Batch, Meta};
+use flux_io_core::Batch;
 use std::collections::VecDeque;
 
 /// The rows of a batch that are not taken yet (law I5). Neither way copies rows or allocates: a
@@ -29,10 +29,7 @@ impl<T: Send + 'static> Drop for Front<'_, T> {
         let taken = self.taken();
         self.batch.col = std::mem::take(&mut self.rest).into();
         if taken > 0 && taken < self.before {
-            let all = std::mem::take(&mut self.batch.meta);
-            let rest = (taken as u32..self.before as u32).collect();
-            self.batch.meta = Meta::default();
-            self.batch.meta.select(&all, Some(rest));
+            self.batch.meta.advance(taken);
         }
     }
 }

@@ -377,9 +377,14 @@ impl<'env> SinkEnd<'env> {
         self.state.counts.rows_in += rows;
         let mut attempt = 0;
         loop {
+            let (before, place) = (b.len(), b.meta().seq.place());
             let mut answer = guarded(self.sink.write(b, &self.io), run, slot).await?;
             self.unflushed |= (b.len() as u64) < rows;
-            if answer.is_ok() && !b.is_empty() {
+            let taken = before.saturating_sub(b.len());
+            if !b.is_empty() && b.meta().seq.place() == place {
+                b.meta_mut().advance(taken);
+            }
+            if answer.is_ok() && !b.is_empty() && !mutant!(LeftRowsPassed) {
                 answer = Err(half_taken(b.len(), rows));
             }
             let Err(e) = answer else {

@@ -175,6 +175,23 @@ fn select_keeps_what_was_known_of_a_row() {
     });
 }
 
+/// Rows 1, 6. When rows are taken from the front, the others are told as before.
+#[test]
+fn advance_keeps_what_was_known_of_the_rows_behind() {
+    check(63, &(shape(), 0..=MOST), |(s, n)| {
+        let (whole, n) = (build(&s), n.min(s.rows));
+        let mut rest = whole.clone();
+        rest.col.drain(..n);
+        rest.meta.advance(n);
+        well_formed(&rest);
+        for i in n..s.rows {
+            assert_eq!(told(&rest, i - n), told(&whole, i));
+        }
+        assert_eq!(promised(&rest.meta.marks, rest.len()), promised(&whole.meta.marks, s.rows));
+        assert_eq!((rest.meta.source, rest.meta.window), (SourceId(4), whole.meta.window));
+    });
+}
+
 /// Row 339. Correlation headers travel through a selection with their row.
 #[test]
 fn correlation_headers_follow_their_row() {

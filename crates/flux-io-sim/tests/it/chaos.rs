@@ -110,6 +110,34 @@ fn a_panic_costs_its_batch_and_is_counted() {
     took_effect(&stats, &[Fault::Panic], 10);
 }
 
+/// A sink that leaves rows and says that all is well loses none: they are delivered or dead, or the
+/// run fails.
+#[test]
+fn rows_that_a_sink_leaves_are_delivered_or_dead() {
+    for on_error in [OnError::DeadLetter, OnError::Fail] {
+        let stats = simulate(|s| assembly(s, Recipe { on_error, ..Recipe::plain(200) }))
+            .faults(Faults::harmless().with(Fault::LeaveRows))
+            .seeds(300)
+            .check(|run, job| {
+                let left = run.effects.of(Fault::LeaveRows) > 0;
+                let failed = run.report.ended == Ended::Failed;
+                let out = job.seen.fragments().len() as u64;
+                match on_error {
+                    OnError::Fail if left == failed => Ok(()),
+                    OnError::Fail => Err(format!("left rows: {left}, failed: {failed}")),
+                    // A dead letter of a sink counts its rows, which are wholes.
+                    _ if (out < run.items)
+                        == (run.report.dead_letters.values().sum::<u64>() > 0) =>
+                    {
+                        Ok(())
+                    }
+                    _ => Err(format!("{} accepted, {out} delivered", run.items)),
+                }
+            });
+        took_effect(&stats, &[Fault::LeaveRows], 10);
+    }
+}
+
 /// Duplicates of a source that delivers at least once come out as what they are.
 #[test]
 fn duplicates_are_delivered_when_asked_for() {

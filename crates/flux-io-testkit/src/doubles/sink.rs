@@ -192,7 +192,10 @@ impl<S: Sink> Sink for FlakySink<S> {
         if let Some(f) = fault {
             if let Fault::After(n) = f {
                 let mut head = Batch::of(front(batch, n));
-                self.inner.write(&mut head, cx).await?;
+                let answer = self.inner.write(&mut head, cx).await;
+                head.col.append(&mut batch.col);
+                batch.col = head.col;
+                answer?;
             }
             f.strike("sink", call).await?;
         }
@@ -201,6 +204,10 @@ impl<S: Sink> Sink for FlakySink<S> {
 
     async fn flush(&mut self, cx: &IoCx) -> Result<(), StageError> {
         self.inner.flush(cx).await
+    }
+
+    fn holds_back(&self) -> bool {
+        self.inner.holds_back()
     }
 
     async fn close(&mut self, cx: &IoCx) -> Result<(), StageError> {

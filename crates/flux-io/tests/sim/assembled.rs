@@ -31,6 +31,7 @@ fn faults() -> Faults {
         .with(Fault::Command)
         .with(Fault::FailFill)
         .with(Fault::FailWrite)
+        .with(Fault::LeaveRows)
 }
 
 /// Passes everything on: two inputs become one.
@@ -285,7 +286,8 @@ fn judge(
 ) -> Result<(), String> {
     ledger_and_letters(run)?;
     let mut model = Model::of(rules, seen);
-    let failed = run.effects.of(Fault::FailFill) + run.effects.of(Fault::FailWrite) > 0;
+    let failed = [Fault::FailFill, Fault::FailWrite, Fault::LeaveRows];
+    let failed = failed.iter().any(|f| run.effects.of(*f) > 0);
     match run.report.ended {
         Ended::Failed if model.aborts => return Ok(()),
         Ended::Aborted => return Ok(()),

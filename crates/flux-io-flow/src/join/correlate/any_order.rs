@@ -13,7 +13,7 @@ use super::super::guard::guarded;
 use super::super::held::Held;
 use super::super::strategy::{By, JoinStrategy};
 use super::{Giving, Group, Standing};
-use flux_io_core::{AnyBatch, Moment, Node, Outbox, StageCx, StageError, Step, Timestamp};
+use flux_io_core::{AnyBatch, Moment, Node, Outbox, StageCx, StageError, Step, Timestamp, mutant};
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
@@ -38,7 +38,7 @@ impl<T> Default for Input<T> {
 
 impl<T> Input<T> {
     fn is_over(&self) -> bool {
-        self.ended && self.came.is_empty()
+        self.ended && self.came.is_empty() && !mutant!(EndedInputAwaited)
     }
 
     /// No row below this number is still to be taken.

@@ -71,7 +71,7 @@ pub fn rows_a_sink_refuses_are_counted_once(engine: &dyn Engine) {
         plan.dead_letters("dead", dead);
         let report = engine.run_plan(plan.plan(), RunOptions::default().batch(10));
         completed(&report);
-        let rows = shelf.take();
+        let mut rows = shelf.take();
         let (taken, lost) = (rows.len() as u64, 30 - rows.len() as u64);
         assert!(rows.is_sorted() && lost >= 1, "{rows:?}");
         let s = report.stage("out").unwrap_or_default();
@@ -84,6 +84,10 @@ pub fn rows_a_sink_refuses_are_counted_once(engine: &dyn Engine) {
             assert_eq!(s.dead_letters, lost);
             assert_eq!(letters.iter().map(|r| r.items).sum::<u64>(), lost);
             assert!(letters.iter().all(|r| r.stage_name == "out"));
+            // The number of a letter is that of its first row, also when the sink took some before.
+            rows.extend(letters.iter().flat_map(|r| r.seq..r.seq + r.items));
+            rows.sort_unstable();
+            assert!(rows.iter().copied().eq(0..30), "{rows:?}");
         }
     }
 }
