@@ -573,7 +573,7 @@ pub trait Stage: Send {
         out: &mut Out<'_, Self::Out>,
         cx: &mut StageCx<'_>,
     ) -> Result<Step, StageError>;
-    /// The watermark advanced; the driver passes it on afterwards.
+    /// The watermark advanced; the driver passes on what [`Stage::promise`] then says.
     ///
     /// # Errors
     /// The stage's error policy decides.
@@ -585,6 +585,11 @@ pub trait Stage: Send {
     ) -> Result<Step, StageError> {
         let _ = (watermark, out, cx);
         Ok(Step::Done)
+    }
+    /// What the stage promises downstream once its input promises `watermark`: see
+    /// [`Node::promise`].
+    fn promise(&mut self, watermark: Timestamp) -> Option<Timestamp> {
+        Some(watermark)
     }
     /// No row with a sequence number below `number` is still to come. A stage that keeps numbers and
     /// their order says so to its output, behind what it has taken (S12); by default it does not.
@@ -907,6 +912,9 @@ impl<S: Stage> Node for Erased<S> {
         cx: &mut StageCx<'_>,
     ) -> Result<Step, StageError> {
         self.0.on_watermark(w, &mut port(outs)?, cx)
+    }
+    fn promise(&mut self, w: Timestamp) -> Option<Timestamp> {
+        self.0.promise(w)
     }
     fn on_passed(
         &mut self,

@@ -27,8 +27,8 @@ pub struct Disorder {
 /// place between the rows, when it advances; the subtraction ends at the earliest time there is. So
 /// a row that moves time past a deadline comes behind the mark that lets it fire, and a row exactly
 /// `lag` behind the greatest time is in time. A row at or below the watermark before it is late; it
-/// passes, and whoever keeps state decides. Watermarks that come from before are not its own and end
-/// here where they ride on batches.
+/// passes, and whoever keeps state decides. Watermarks that come from before are of other times and
+/// end here.
 ///
 /// Idleness (rule L-4): after `idle_after` without a row it says so downstream, so that it no
 /// longer holds back a merge, and its watermark advances by the time that has passed since the last
@@ -132,6 +132,10 @@ where
         }
         out.swap(input);
         Ok(Step::Done)
+    }
+
+    fn promise(&mut self, _watermark: Timestamp) -> Option<Timestamp> {
+        None
     }
 
     fn on_passed(

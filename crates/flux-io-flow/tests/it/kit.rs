@@ -179,7 +179,9 @@ impl<C: Column, T: Clone + Send + 'static> Stage for Probe<C, T> {
         cx: &mut StageCx<'_>,
     ) -> Result<Step, StageError> {
         let step = self.node.on_watermark(w, &mut self.outs, cx)?;
-        self.outs.iter_mut().for_each(|o| o.control(Control::Watermark(w)));
+        if let Some(w) = self.node.promise(w) {
+            self.outs.iter_mut().for_each(|o| o.control(Control::Watermark(w)));
+        }
         self.drain()?;
         Ok(step)
     }

@@ -65,6 +65,20 @@ fn an_idle_input_advances_its_watermark() {
     assert_eq!(s.deadline(), Some(ms(35)));
 }
 
+/// What was promised before rows got their times is of other times: it ends where they get them,
+/// whether it comes with rows or alone.
+#[test]
+fn watermarks_from_before_end_at_event_time() {
+    let mut s = segment(1024, event_time(0));
+    s.watermark(Timestamp(1_000_000)).expect("no fault");
+    assert_eq!(s.stage.seen, []);
+    let mut batch = rows(0, vec![7]);
+    batch.mark(Timestamp(2_000_000));
+    s.feed(batch).expect("no fault");
+    let row = Seen::Row { value: 7, seq: 0, time: Timestamp(7) };
+    assert_eq!(s.stage.seen, [Seen::Mark(Timestamp(6)), row]);
+}
+
 #[test]
 fn event_time_survives_a_snapshot() {
     let mut s = segment(1024, event_time(5));
