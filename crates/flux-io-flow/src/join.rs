@@ -215,6 +215,9 @@ where
         let describe = |c| {
             let mut node = crate::words::transform(name, "resequence", c, c);
             node.hints.exact_seq = exact;
+            if exact {
+                node.params.insert("by".to_owned(), "sequence number".to_owned());
+            }
             in_order(&mut node, &how);
             node.params.insert("gap".to_owned(), how.gap.as_str().to_owned());
             node

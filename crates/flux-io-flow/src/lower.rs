@@ -3,7 +3,9 @@
 use crate::draft::{Draft, Place, Shared};
 use crate::flow::NO_CODEC;
 use crate::join::HELD_ROWS_PARAM as HELD_ROWS;
-use crate::validate::{PlanFaults, Starves, asks, by_id, entangled, in_step, may_starve, validate};
+use crate::validate::{
+    PlanFaults, Starves, asks, by_id, entangled, in_step, may_starve, silent, upstream, validate,
+};
 use flux_io_core::{Body, ExecutionPlan, GiveUp, Graph, OnError, StageKind, StageNode};
 
 /// Validates what was described, runs the passes, validates again, makes the bodies.
@@ -57,29 +59,14 @@ fn places(graph: &Graph) -> Vec<Stands> {
         let dead = |on: OnError| on.finally() == GiveUp::DeadLetter;
         asks(i, n) || dead(n.on_error) || n.operators.iter().any(|o| dead(o.on_error))
     });
+    let silent = silent(graph);
     let stands = |i: usize| Stands {
         track: track[i],
-        tell: tell[i],
+        tell: tell[i] && !silent[i],
         in_step: stepping[i],
         entangled: ids(i) && entangled(graph, i),
     };
     (0..graph.nodes.len()).map(stands).collect()
-}
-
-/// For each stage, whether one downstream of it wants something.
-fn upstream(graph: &Graph, wants: impl Fn(usize, &StageNode) -> bool) -> Vec<bool> {
-    let wants = |i: usize| graph.nodes.get(i).is_some_and(|n| wants(i, n));
-    let mut need = vec![false; graph.nodes.len()];
-    // Each turn carries the need over one more edge; the graph has no cycle.
-    for _ in 0..graph.nodes.len() {
-        for e in &graph.edges {
-            let wanted = wants(e.to.0) || need.get(e.to.0).copied().unwrap_or(false);
-            if let Some(n) = need.get_mut(e.from.0) {
-                *n |= wanted;
-            }
-        }
-    }
-    need
 }
 
 /// Says where checkpoints will fail, since a state cannot be written.

@@ -32,7 +32,7 @@ mod branches;
 mod shape;
 mod values;
 
-pub(crate) use branches::{Starves, asks, by_id, entangled, in_step, may_starve};
+pub(crate) use branches::{Starves, asks, by_id, entangled, in_step, may_starve, silent, upstream};
 
 use flux_io_core::skip::skips;
 use flux_io_core::{Graph, PlanFault};

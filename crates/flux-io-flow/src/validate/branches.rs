@@ -1,7 +1,7 @@
 //! Branches and where they meet again: what mispairs rows, and what may wait for ever (B24).
 
 use super::Found;
-use flux_io_core::{ErrorRecord, GiveUp, Graph, StageKind, StageNode};
+use flux_io_core::{ErrorRecord, GiveUp, Graph, Parallelism, StageKind, StageNode};
 use std::any::TypeId;
 
 /// Words that pair rows by their place.
@@ -57,6 +57,67 @@ fn tells(n: &StageNode) -> bool {
     let in_order = n.params.get("order").is_none_or(|o| o == "of the rows");
     let keeps = !n.operators.is_empty() && n.operators.iter().all(|o| word(&o.word));
     (keeps && by_number && in_order) || n.hints.rows_out_per_in == Some(1.0)
+}
+
+/// Whether rows leave a stage in the order of their numbers, whatever came in: it joins or orders
+/// by number, and believes what is said to have been passed.
+fn by_number(n: &StageNode) -> bool {
+    n.operators.iter().any(|o| o.word == "merge_by_seq")
+        || n.params.get("by").is_some_and(|by| by == "sequence number")
+}
+
+/// Whether a stage gives rows whose numbers may fall though those it took rose.
+fn shuffles(n: &StageNode) -> bool {
+    let word = |w: &str| n.operators.iter().any(|o| o.word == w);
+    let many = !matches!(n.parallelism, Parallelism::Sequential | Parallelism::Fixed(0 | 1));
+    let numbers_anew = word("flat_map") || word("flat_map_rows");
+    matches!(n.kind, StageKind::Merge | StageKind::Accumulator)
+        || n.params.get("order").is_some_and(|o| o != "of the rows")
+        || word("resequence")
+        || (many && numbers_anew)
+}
+
+/// Whether the numbers of the rows that a stage takes rise, so that the number of one says that all
+/// before it have passed.
+fn rises(g: &Graph, at: usize) -> bool {
+    let mut seen = vec![false; g.nodes.len()];
+    let mut open = vec![at];
+    while let Some(i) = open.pop() {
+        for e in g.edges.iter().filter(|e| e.to.0 == i) {
+            let Some(n) = g.nodes.get(e.from.0).filter(|n| !by_number(n)) else { continue };
+            if shuffles(n) || gives_failed(g, e.from) {
+                return false;
+            }
+            if !std::mem::replace(&mut seen[e.from.0], true) {
+                open.push(e.from.0);
+            }
+        }
+    }
+    true
+}
+
+/// Branches that say nothing of how far they have come: the numbers they take do not rise, and
+/// somebody downstream would believe them.
+pub(crate) fn silent(g: &Graph) -> Vec<bool> {
+    let believed = upstream(g, |_, n| by_number(n));
+    let branch = |i: &usize| g.nodes.get(*i).is_some_and(|n| n.kind == StageKind::Branch);
+    (0..g.nodes.len()).map(|i| believed[i] && branch(&i) && !rises(g, i)).collect()
+}
+
+/// For each stage, whether one downstream of it wants something.
+pub(crate) fn upstream(graph: &Graph, wants: impl Fn(usize, &StageNode) -> bool) -> Vec<bool> {
+    let wants = |i: usize| graph.nodes.get(i).is_some_and(|n| wants(i, n));
+    let mut need = vec![false; graph.nodes.len()];
+    // Each turn carries the need over one more edge; the graph has no cycle.
+    for _ in 0..graph.nodes.len() {
+        for e in &graph.edges {
+            let wanted = wants(e.to.0) || need.get(e.to.0).copied().unwrap_or(false);
+            if let Some(n) = need.get_mut(e.from.0) {
+                *n |= wanted;
+            }
+        }
+    }
+    need
 }
 
 /// Rows that a stage holds before it gives the first.
@@ -132,7 +193,9 @@ fn meetings_at(g: &Graph, at: usize) -> Vec<Meeting> {
 /// numbers late the latest of them tells it.
 pub(crate) fn in_step(g: &Graph, at: usize) -> Option<u64> {
     let ins = g.nodes.get(at).map_or(0, |n| n.ins.len());
-    let told = |w: &Way| !w.failed && w.between.iter().all(|i| g.nodes.get(*i).is_some_and(tells));
+    let silent = silent(g);
+    let says = |i: &usize| g.nodes.get(*i).is_some_and(tells) && !silent[*i];
+    let told = |w: &Way| !w.failed && !silent[w.branch.0] && w.between.iter().all(says);
     let all: Vec<Vec<Way>> =
         (0..ins).map(|port| ways(g, (at, port)).into_iter().filter(told).collect()).collect();
     let late = |w: &Way| {
@@ -262,14 +325,17 @@ pub(crate) fn may_starve(g: &Graph) -> Vec<(String, Starves)> {
             && !n.operators.iter().any(|o| o.word == "merge_by_time")
     };
     let mut all = Vec::new();
+    let says_nothing = silent(g);
+    let name = |i: usize| g.nodes.get(i).map(|n| n.name.clone());
     for (i, n) in g.nodes.iter().enumerate().filter(|(_, n)| waits(n)) {
-        let silent = |way: &[usize]| {
-            way.iter().filter_map(|i| g.nodes.get(*i)).find(|n| !tells(n)).map(|n| n.name.clone())
-        };
-        let starves = meetings_at(g, i).into_iter().find_map(|(_, left, right)| {
+        let mute = |i: &&usize| says_nothing[**i] || !g.nodes.get(**i).is_some_and(tells);
+        let silent = |way: &[usize]| way.iter().find(mute).and_then(|i| name(*i));
+        let starves = meetings_at(g, i).into_iter().find_map(|(branch, left, right)| {
             let ahead = lags(g, &left).abs_diff(lags(g, &right));
             let lag = (ahead >= hold(n)).then(|| Starves::Lag(ahead, hold(n)));
-            silent(&left).or_else(|| silent(&right)).map(Starves::Silent).or(lag)
+            let itself = || says_nothing[branch].then(|| name(branch)).flatten();
+            let odd = silent(&left).or_else(|| silent(&right)).or_else(itself);
+            odd.map(Starves::Silent).or(lag)
         });
         all.extend(starves.map(|s| (n.name.clone(), s)));
     }

@@ -224,6 +224,28 @@ fn b024_a_merge_of_branches_that_drop_rows_goes_on() {
     });
 }
 
+/// Behind a merge in any order numbers fall: a branch there must not say that it has passed the
+/// numbers below that of its last row, or rows that come later are taken for lost.
+#[test]
+fn branches_of_a_flow_in_no_order_lose_nothing() {
+    everywhere(
+        |p| {
+            let (collect, got) = sink::collect();
+            let (even, odd) =
+                p.source("in", source::iter(0..ROWS)).split("even", |x| x.is_multiple_of(2));
+            let late = even.batch("late", Batching::Fixed(700));
+            let mixed = odd.merge("mixed", late);
+            let (even, odd) = mixed.split("again", |x| x.is_multiple_of(2));
+            let join = Join::by_seq(JoinStrategy::AllComplete).partial();
+            (even.join("j", odd, join).sink("out", collect), got)
+        },
+        |report, got, at| {
+            assert_eq!(dropped(&report, "j", "superseded"), 0, "{at}");
+            assert!(ids(&got.take()).into_iter().eq(0..ROWS), "{at}");
+        },
+    );
+}
+
 /// A split by a range: one side gives nothing for half of the run, then the other.
 #[test]
 fn a_merge_of_a_split_by_range_goes_on() {
