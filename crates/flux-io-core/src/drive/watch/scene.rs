@@ -185,3 +185,56 @@ impl Scene {
 fn is_empty(q: &QueueView) -> bool {
     q.depth == 0 && q.controls == 0
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `a#0` sends to `b#0`: what each does, and how their queue looks.
+    fn dead(a: Doing, b: Doing, queue: impl FnOnce(&mut QueueView)) -> Vec<usize> {
+        let task = |name: &str, doing| Seen {
+            name: format!("{name}#0"),
+            stages: vec![name.to_owned()],
+            doing,
+            until: None,
+            paused: false,
+            held: 0,
+        };
+        let mut view = QueueView {
+            from: "a#0".to_owned(),
+            to: "b#0".to_owned(),
+            depth: 0,
+            controls: 0,
+            capacity: 1,
+            sender_waits: false,
+            receiver_waits: false,
+            refused: false,
+            closed: false,
+        };
+        queue(&mut view);
+        Scene::new(vec![task("a", a), task("b", b)], vec![view]).dead()
+    }
+
+    /// Between the moment at which its queue wakes a task and the one at which the task says that
+    /// it works again, a look must not bury it.
+    #[test]
+    fn a_task_that_was_just_woken_is_not_dead() {
+        use Doing::{Done, Room, Rows};
+        let given = dead(Done, Rows, |q| q.depth = 1);
+        assert_eq!(given, []);
+        assert_eq!(dead(Done, Rows, |q| q.controls = 1), []);
+        let let_in = dead(Room, Rows, |q| q.depth = 1);
+        assert_eq!(let_in, [], "the sender was let in, the receiver was given something");
+    }
+
+    #[test]
+    fn a_task_that_nothing_can_wake_is_dead() {
+        use Doing::{Done, Room, Rows, Works};
+        let waits = |q: &mut QueueView| q.receiver_waits = true;
+        assert_eq!(dead(Done, Rows, waits), [1], "its sender has ended without a word");
+        assert_eq!(dead(Works, Rows, waits), [], "its sender works");
+        let full = |q: &mut QueueView| (q.depth, q.sender_waits, q.refused) = (1, true, true);
+        assert_eq!(dead(Room, Rows, full), [0, 1], "the receiver takes nothing from a full queue");
+        assert_eq!(dead(Room, Works, full), []);
+    }
+}
