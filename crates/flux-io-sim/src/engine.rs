@@ -399,8 +399,11 @@ impl Pool<'_, '_, '_> {
         cell.flag.0.store(false, Ordering::Release);
         let mut cx = Context::from_waker(&cell.waker);
         let before = self.world.made();
-        self.world.begin_poll();
-        match catch_unwind(AssertUnwindSafe(|| Pin::new(task).poll(&mut cx))) {
+        self.world.count_reads();
+        let polled = catch_unwind(AssertUnwindSafe(|| Pin::new(task).poll(&mut cx)));
+        // What the engine reads between two polls is no fault of the last one.
+        self.world.count_reads();
+        match polled {
             Ok(Poll::Pending) => {
                 if cell.ready() {
                     self.session.scheduler.yielded(i);

@@ -63,8 +63,8 @@ struct Inner {
 }
 
 impl World {
-    /// A poll begins.
-    pub(crate) fn begin_poll(&self) {
+    /// Readings of the clock are counted from here on.
+    pub(crate) fn count_reads(&self) {
         self.inner().reads = 0;
     }
 
