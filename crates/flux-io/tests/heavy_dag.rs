@@ -1,14 +1,17 @@
 //! Random plans out of everything the builder has, on six engines, against a plain evaluation of the
 //! same plans: 10,080 runs in the gate, those of plans that are refused not counted. `FLUX_IO_CASES`
 //! asks for half as many runs as it says. `FLUX_IO_DAG=SEED` runs one seed on its engine,
-//! `SEED/ENGINE` on another, `FROM..TO` lists the seeds that fail.
+//! `SEED/ENGINE` on another, `FROM..TO` lists the seeds that fail. And as many larger plans in
+//! the simulator, each twice, with more panics and errors.
 #![cfg(test)]
 
 mod differs;
 mod random;
 
 use differs::run::{LIMIT, On, Ran, Wrong, dump, run};
+use flux_io_sim::{Fault, SimStats, simulate};
 use flux_io_testkit::dag::{Dag, Expect, Menu};
+use random::simulated::{drawn, faults};
 use std::time::Duration;
 
 /// Runs of the whole gate.
@@ -150,4 +153,35 @@ fn plans_2() {
 #[test]
 fn plans_3() {
     part(3);
+}
+
+/// Rows of a source of them, at most.
+const ROWS: u32 = 300;
+
+fn simulated(which: u64) {
+    let each = runs() / 2;
+    let one = |seed: u64| {
+        let simulation = simulate(|swarm| drawn(swarm, ROWS)).faults(faults()).from(seed).seeds(1);
+        simulation.try_check(|run, oracle| oracle(run)).unwrap_or_else(|f| panic!("{f}"))
+    };
+    let mut stats = SimStats::default();
+    for seed in which * each..(which + 1) * each {
+        let first = one(seed);
+        assert_eq!(first.digest(), one(seed).digest(), "{seed:#x} differs when it is run again");
+        stats.merge(&first);
+    }
+    println!("{stats}");
+    for f in [Fault::TransientFill, Fault::TransientWrite, Fault::PartialWrite, Fault::Barrier] {
+        assert!(stats.seeds_with(f) >= each / 100, "{} too seldom\n{stats}", f.as_str());
+    }
+}
+
+#[test]
+fn simulated_0() {
+    simulated(0);
+}
+
+#[test]
+fn simulated_1() {
+    simulated(1);
 }

@@ -118,7 +118,9 @@ impl Artist {
         let first = self.pick(&[0, 0, 1, 20, 1_000]);
         let first = if self.seldom(3) { u64::from(n) * 1_000_000 } else { first };
         let kind = self.pick(&[S::Iter, S::Iter, S::Fed, S::Awaited, S::Quiet]);
-        SourceOf { kind, rows: u64::from(rows), first, apart: self.pick(&[1, 1, 2]) }
+        let (apart, fails) = (self.pick(&[1, 1, 2]), self.pick(&[0, 0, 0, 2, 5]));
+        let asks = self.pick(&[0, 0, 0, 1, 3]);
+        SourceOf { kind, rows: u64::from(rows), first, apart, fails, asks }
     }
 
     /// Draws a step; keeps it if it is one that promises something.
@@ -196,7 +198,8 @@ impl Artist {
                 _ => What::JoinSeq { partial: self.often(2), hold, rest },
             };
         }
-        match self.draws.below(12) {
+        match self.draws.below(14) {
+            12.. => What::MergeByTime { hold, durable: self.often(3) },
             0..=3 => What::Merge,
             4 | 5 => What::Zip { hold, rest },
             6 => What::ZipLongest,
@@ -219,7 +222,7 @@ impl Artist {
         if scrambled && self.seldom(2) {
             return (vec![port], What::Resequence { durable: self.often(3) });
         }
-        let what = match self.draws.below(24) {
+        let what = match self.draws.below(25) {
             0..=6 => self.fused(),
             7 => What::Scan { poison: self.poison(), lose: self.lose(), durable: self.often(3) },
             8..=11 => What::Calls(self.calls()),
@@ -233,6 +236,7 @@ impl Artist {
                 What::Route { n, lose: self.lose(), poison: self.poison() }
             }
             19 | 20 => What::Broadcast(2 + self.draws.below(2) as usize),
+            22 => What::EventTime { ordered: self.often(3) },
             21 => {
                 let every = self.pick(&[1, 3, 10, 40]);
                 What::Ask { every, policy: self.seldom(4) }

@@ -141,7 +141,9 @@ impl Eval {
 fn tight(dag: &Dag, step: &Step) -> Result<(), Invalid> {
     let (held, fork) = match step.what {
         What::MergeBySeq { hold, .. } | What::JoinSeq { hold, .. } => (hold, true),
-        What::Zip { hold, .. } | What::JoinId { hold, .. } => (hold, false),
+        What::Zip { hold, .. } | What::JoinId { hold, .. } | What::MergeByTime { hold, .. } => {
+            (hold, false)
+        }
         _ => (None, false),
     };
     if held.is_none() {

@@ -44,6 +44,17 @@ pub(super) fn join(step: &Step, ins: &[&Bundle], to: &mut Expect) -> Result<Bund
             }
             Ok(out)
         }
+        What::MergeByTime { .. } => {
+            let falls = |b: &&Bundle| b.cells.windows(2).any(|w| w[0].row.id > w[1].row.id);
+            if ins.iter().any(|b| !b.is_exact() || falls(b)) {
+                return Err(Invalid("merges by time what is not in its order"));
+            }
+            let mut out = merged(step.salt, ins);
+            // Stable: rows of one time in the order of the inputs, then in that of each.
+            out.cells.sort_by_key(|c| c.row.id);
+            out.cells.iter_mut().for_each(|c| c.lane = step.salt);
+            Ok(out)
+        }
         What::Zip { rest, .. } => {
             exact(ins)?;
             let n = ins.iter().map(|b| b.cells.len()).min().unwrap_or(0);

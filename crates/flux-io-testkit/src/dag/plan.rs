@@ -43,6 +43,11 @@ pub struct SourceOf {
     pub first: u64,
     /// How far ids are apart.
     pub apart: u64,
+    /// Each so manieth fill fails in a way that passes, before it has given a row; 0 is never.
+    pub fails: u32,
+    /// Behind each so manieth fill a checkpoint is asked for: far more than can go through, so that
+    /// sources see different ones; 0 is never.
+    pub asks: u32,
 }
 
 impl SourceOf {
@@ -275,6 +280,16 @@ pub enum What {
         rest: Lose,
     },
     Accumulate(Acc),
+    /// Rows get event times: their ids, or times of no order. Nothing behind it is decided by time
+    /// but a `MergeByTime`, which has one of its own.
+    EventTime {
+        ordered: bool,
+    },
+    /// Flows with ids that never fall, merged in the order of their ids.
+    MergeByTime {
+        hold: Option<usize>,
+        durable: bool,
+    },
     /// Asks for a checkpoint, or announces policies, at each so manieth row.
     Ask {
         every: u64,
@@ -301,6 +316,7 @@ impl What {
             self,
             W::Merge
                 | W::MergeBySeq { .. }
+                | W::MergeByTime { .. }
                 | W::Zip { .. }
                 | W::ZipLongest
                 | W::JoinPlace { .. }

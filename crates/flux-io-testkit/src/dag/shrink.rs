@@ -1,6 +1,6 @@
 //! Plans with one thing less.
 
-use super::plan::{Dag, Mood, OpKind, Port, SourceKind, What};
+use super::plan::{Dag, Mood, OpKind, Port, SourceKind, SourceOf, What};
 
 impl Dag {
     /// Plans that are smaller in one thing, the greatest difference first. Not all of them are
@@ -17,6 +17,12 @@ impl Dag {
             for rows in fewer {
                 let mut dag = self.clone();
                 dag.sources[n].rows = rows;
+                all.push(dag);
+            }
+            let calm = SourceOf { fails: 0, asks: 0, ..self.sources[n] };
+            if calm != self.sources[n] {
+                let mut dag = self.clone();
+                dag.sources[n] = calm;
                 all.push(dag);
             }
             if self.sources[n].kind != SourceKind::Iter {

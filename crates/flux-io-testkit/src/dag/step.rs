@@ -16,7 +16,11 @@ fn with(of: &Bundle, cells: Vec<Cell>) -> Bundle {
 pub(super) fn step(step: &Step, input: &Bundle, to: &mut Expect) -> Result<Vec<Bundle>, Invalid> {
     let same = || Ok(vec![input.clone()]);
     match &step.what {
-        What::Batch(_) | What::Buffer(_) | What::Barrier | What::Ask { .. } => same(),
+        What::Batch(_)
+        | What::Buffer(_)
+        | What::Barrier
+        | What::EventTime { .. }
+        | What::Ask { .. } => same(),
         What::Fused { ops, .. } => {
             let mut flow = input.clone();
             for op in ops {

@@ -1,7 +1,7 @@
 //! Sources and sinks of random plans on real engines.
 
 use crate::random::build::{Ends, Rows};
-use crate::random::parts::{Moody, Quiet, Taken, awaited};
+use crate::random::parts::{Moody, Quiet, Restless, Taken, awaited};
 use flux_io::connect::channel;
 use flux_io::core::{ErrorRecord, RunHandle};
 use flux_io::flow::Pipeline;
@@ -57,11 +57,14 @@ pub(crate) struct Real {
 impl Ends for Real {
     fn source(&mut self, pipeline: &Pipeline<'static>, dag: &Dag, n: usize) -> Rows {
         let (name, of) = (format!("n{n}"), dag.sources[n]);
+        let asks = self.handle();
         match of.kind {
-            SourceKind::Iter => pipeline.source(&name, source::iter(of.all())),
-            SourceKind::Fed => pipeline.source(&name, fed(of)),
-            SourceKind::Awaited => pipeline.source(&name, awaited(of)),
-            SourceKind::Quiet => pipeline.source(&name, Quiet::new(of)),
+            SourceKind::Iter => {
+                pipeline.source(&name, Restless::new(source::iter(of.all()), of, asks))
+            }
+            SourceKind::Fed => pipeline.source(&name, Restless::new(fed(of), of, asks)),
+            SourceKind::Awaited => pipeline.source(&name, Restless::new(awaited(of), of, asks)),
+            SourceKind::Quiet => pipeline.source(&name, Restless::new(Quiet::new(of), of, asks)),
         }
     }
 

@@ -2,8 +2,8 @@
 
 use super::run::{Ran, Wrong};
 use crate::random::build::build;
-use crate::random::simulated::{Simulated, nothing, seen};
-use flux_io_sim::{FailureKind, Faults, Swarm, simulate};
+use crate::random::simulated::{Simulated, faults, nothing, seen};
+use flux_io_sim::{FailureKind, Swarm, simulate};
 use flux_io_testkit::dag::{Dag, Expect};
 
 /// One schedule of a plan, with faults that change no result.
@@ -21,7 +21,7 @@ pub(crate) fn run(dag: &Dag, want: &Expect) -> Result<Ran, Wrong> {
         refused |= plan.is_none();
         (plan.unwrap_or_else(nothing), (taken, dead))
     };
-    let simulation = simulate(plan).faults(Faults::harmless()).from(dag.setting.seed);
+    let simulation = simulate(plan).faults(faults()).from(dag.setting.seed);
     let tried = simulation
         .shrink_runs(0)
         .try_check(|run, (taken, dead)| want.judge(&run.report, seen(&taken, dead.as_ref())));

@@ -3,7 +3,7 @@
 use super::closures::{Failures, Tried, call, calls, hurt, on_error, policy, refused, retried};
 use super::keyed::accumulate;
 use flux_io::core::{
-    ErrorRecord, ExecutionPlan, GiveUp, OnError, Retry, RunHandle, StageKind, WhenFull,
+    ErrorRecord, ExecutionPlan, GiveUp, OnError, Retry, RunHandle, StageKind, Timestamp, WhenFull,
 };
 use flux_io::flow::{
     Batching, Flow, Hold, InOrder, Join, JoinStrategy, Joined, Leftover, Pipeline, Raw, SharedRows,
@@ -55,7 +55,8 @@ pub(crate) fn build(dag: &Dag, ends: &mut dyn Ends) -> Option<ExecutionPlan<'sta
         Err(faults) => panic!("{dag}\n{faults}"),
     };
     let first = Duration::from_micros(30);
-    let retry = Retry { attempts: 4, first, factor: 2, longest: first * 8, jitter_percent: 50 };
+    // The moods of a plan and the faults of a simulation may follow each other.
+    let retry = Retry { attempts: 12, first, factor: 2, longest: first * 8, jitter_percent: 50 };
     for node in &mut plan.graph.nodes {
         if matches!(node.kind, StageKind::Sink | StageKind::Source) {
             node.on_error = OnError::Retry { retry, then: GiveUp::Fail };
@@ -88,6 +89,11 @@ fn attach(name: &str, step: &Step, mut ins: Vec<Rows>, handle: Option<RunHandle>
         What::Barrier => flow.map(name, |r: Row| r).fusion_barrier(),
         What::Resequence { durable } => {
             flow.resequence_by_seq(name, InOrder::within(held(None, *durable)))
+        }
+        What::EventTime { ordered: true } => flow.event_time(name, time),
+        What::EventTime { ordered: false } => {
+            let any = move |r: &Row| Timestamp(r.pick(salt, 1 << 40) as i64);
+            flow.event_time(name, any).lag(Duration::from_secs(1))
         }
         What::Ask { every, policy } => {
             let (every, policy, mut n) = (*every, *policy, 0_u64);
@@ -235,6 +241,11 @@ fn held(hold: Option<usize>, durable: bool) -> Hold<Row> {
     if durable { held.durable(Row::save, Row::load) } else { held }
 }
 
+/// The time of a row that is in the order of time.
+fn time(row: &Row) -> Timestamp {
+    Timestamp(row.id as i64)
+}
+
 const fn leftover(lose: Lose) -> Leftover {
     match lose {
         Lose::Letter => Leftover::DeadLetter,
@@ -254,6 +265,12 @@ fn join(name: &str, step: &Step, mut ins: Vec<Rows>) -> Rows {
     match step.what {
         What::MergeBySeq { hold, durable } => {
             first.merge_by_seq(name, ins, InOrder::within(held(hold, durable)))
+        }
+        What::MergeByTime { hold, durable } => {
+            let timed = |(n, f): (usize, Rows)| f.event_time(&format!("{name} time {n}"), time);
+            let first = timed((0, first));
+            let ins: Vec<Rows> = (1..).zip(ins).map(timed).collect();
+            first.merge_by_time(name, ins, held(hold, durable))
         }
         What::Zip { hold, rest } => {
             let other = ins.remove(0);

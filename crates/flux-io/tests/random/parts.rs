@@ -1,7 +1,7 @@
 //! Sources and sinks of random plans.
 
 use super::closures::Later;
-use flux_io::core::{Batch, Filled, IoCx, Moment, Sink, Source, StageError};
+use flux_io::core::{Batch, Filled, IoCx, Moment, RunHandle, Sink, Source, StageError, Timestamp};
 use flux_io::prelude::source;
 use flux_io_testkit::dag::{Mood, Row, SourceOf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -104,6 +104,42 @@ impl Source for Quiet {
         out.col.extend_from_slice(&self.rows[self.at..to]);
         self.at = to;
         Ok(if to == self.rows.len() { Filled::End } else { Filled::More })
+    }
+}
+
+/// A source that now and then fails in a way that passes, before it gives a row, or asks for a
+/// checkpoint.
+pub(crate) struct Restless<S> {
+    inner: S,
+    of: SourceOf,
+    handle: Option<RunHandle>,
+    fills: u32,
+}
+
+impl<S> Restless<S> {
+    pub(crate) const fn new(inner: S, of: SourceOf, handle: Option<RunHandle>) -> Self {
+        Self { inner, of, handle, fills: 0 }
+    }
+}
+
+impl<S: Source> Source for Restless<S> {
+    type Col = S::Col;
+
+    async fn fill(&mut self, out: &mut Batch<S::Col>, cx: &IoCx) -> Result<Filled, StageError> {
+        self.fills += 1;
+        if strikes(self.fills, self.of.fails) {
+            return Err(StageError::transient("the source is in a mood"));
+        }
+        let filled = self.inner.fill(out, cx).await;
+        // Not before: a fill that waits is made anew for each checkpoint.
+        if let Some(handle) = self.handle.as_ref().filter(|_| strikes(self.fills, self.of.asks)) {
+            _ = handle.checkpoint();
+        }
+        filled
+    }
+
+    fn watermark(&self) -> Option<Timestamp> {
+        self.inner.watermark()
     }
 }
 
