@@ -9,6 +9,7 @@ use serde_json::Value;
 use crate::metadata::{self, Package, Target};
 use crate::process::{capture, cargo};
 use crate::report::{self, Outcome, Verdict};
+use crate::test::HEAVY_PROFILE;
 
 /// Packages named so are examples as a whole: their programs run too.
 const EXAMPLE_PACKAGE: &str = "flux-io-example-";
@@ -24,7 +25,7 @@ struct Example<'a> {
     skip: Option<String>,
 }
 
-/// Runs every example of the workspace in release.
+/// Runs every example of the workspace, optimised.
 ///
 /// # Errors
 /// An example fails, its output lacks the expected text, or a manifest describes no example.
@@ -88,7 +89,8 @@ fn strangers(package: &Package, examples: &[Example<'_>]) -> Vec<String> {
 
 fn try_out(example: &Example<'_>) -> Result<Option<String>, String> {
     let Example { package, target, flag, args, expect, .. } = example;
-    let mut command = cargo(["run", "--release", "--quiet", "--package", &package.name]);
+    let mut command = cargo(["run", "--profile", HEAVY_PROFILE, "--quiet"]);
+    command.args(["--package", package.name.as_str()]);
     command.args([*flag, target.name.as_str()]);
     if !target.required_features.is_empty() {
         command.args(["--features", &target.required_features.join(",")]);

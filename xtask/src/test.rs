@@ -13,8 +13,8 @@ use crate::report::{self, Outcome, Verdict};
 /// assertions and overflow checks on. This is the only place that decides it.
 const HEAVY_PREFIX: &str = "heavy";
 
-/// Cargo profile of the heavy tests.
-const HEAVY_PROFILE: &str = "ci";
+/// Cargo profile of the heavy tests, and of the examples.
+pub(crate) const HEAVY_PROFILE: &str = "ci";
 
 /// The packages whose doc-tests run; each doc-test links a program of its own, so others keep
 /// their examples in `tests/`.
