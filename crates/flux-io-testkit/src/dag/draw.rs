@@ -66,8 +66,8 @@ impl Artist {
         Self { draws, menu, poison, eval: Eval::default(), dag, open: Vec::new() }
     }
 
-    fn pick<T: Copy>(&mut self, of: &[T]) -> T {
-        of[self.draws.below(of.len() as u32) as usize]
+    fn pick<T: Clone>(&mut self, of: &[T]) -> T {
+        of[self.draws.below(of.len() as u32) as usize].clone()
     }
 
     fn often(&mut self, of: u32) -> bool {
@@ -87,11 +87,19 @@ impl Artist {
     }
 
     fn draw(mut self) -> Dag {
-        for n in 0..self.pick(&[1, 1, 2, 2, 3]) {
-            let source = self.source(n);
+        let woven = self.seldom(10);
+        let sources = if woven { 2 } else { self.pick(&[1, 1, 2, 2, 3]) };
+        for n in 0..sources {
+            let mut source = self.source(n);
+            if woven {
+                source.rows += u64::from(self.menu.rows);
+            }
             self.dag.sources.push(source);
             self.eval.source(n as usize, source);
             self.open.push((n as usize, 0));
+        }
+        if woven {
+            self.weave();
         }
         let steps = 2 + self.draws.below(self.menu.steps.saturating_sub(1));
         for _ in 0..steps {
@@ -127,6 +135,35 @@ impl Artist {
     fn try_step(&mut self) -> bool {
         let joins = self.open.len() > 1 && self.draws.below(8) < self.open.len() as u32;
         let (ins, what) = if joins { self.joining() } else { self.single() };
+        self.keep(ins, what)
+    }
+
+    /// A flow that forks, of which one branch meets another source before it meets the other branch:
+    /// whoever waits there for a cut waits for both sources. Many cuts, small batches.
+    fn weave(&mut self) {
+        let (other, hold) = ((1, 0), None);
+        let parts = match self.seldom(2) {
+            true => What::Broadcast(2),
+            false => What::Split { poison: false, lose: Lose::Letter },
+        };
+        let fork = self.dag.sources.len();
+        let paired = self.pick(&[What::Zip { hold, rest: Lose::Drop }, What::Merge]);
+        let all = [
+            (vec![(0, 0)], parts),
+            (vec![(fork, 0), other], paired),
+            (vec![(fork, 1), (fork + 1, 0)], What::Merge),
+        ];
+        for (ins, what) in all {
+            if !self.keep(ins, what) {
+                return;
+            }
+        }
+        let setting = &mut self.dag.setting;
+        (setting.batch, setting.store, setting.ticks) = (1 + setting.batch % 3, true, 40);
+    }
+
+    /// Adds a step if it is one that promises something.
+    fn keep(&mut self, ins: Vec<Port>, what: What) -> bool {
         let step = Step { ins, salt: u64::from(self.draws.next_u32()), what };
         let node = self.dag.sources.len() + self.dag.steps.len();
         let (dead, mut eval) = (self.open.len() + step.what.outs() > 6, self.eval.clone());
