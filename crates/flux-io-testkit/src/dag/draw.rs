@@ -92,7 +92,7 @@ impl Artist {
         for n in 0..sources {
             let mut source = self.source(n);
             if woven {
-                source.rows += u64::from(self.menu.rows);
+                source.rows += u64::from(self.menu.rows) / 2;
             }
             self.dag.sources.push(source);
             self.eval.source(n as usize, source);
