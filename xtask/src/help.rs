@@ -26,7 +26,7 @@ cargo xtask <command>
   shuttle                   the rayon engine and whole pipelines under many schedules
   specs                     the models in specs/, with tla when it is installed
   bench [args]              measurements, in the bench/ workspace
-  nightly                   ci, then the long runs
+  nightly [--only A,B]      ci, then the long runs
   help                      this text
 
 `ci --only` also takes the parts of `test` by name: test, heavy, doc-tests.";

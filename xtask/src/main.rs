@@ -58,7 +58,7 @@ fn main() -> ExitCode {
 
 /// Runs one command with what stands after it on the command line.
 fn dispatch(command: &str, args: &[String]) -> Outcome {
-    let takes_args = matches!(command, "ci" | "rows" | "bench" | "checks" | "fuzz");
+    let takes_args = matches!(command, "ci" | "rows" | "bench" | "checks" | "fuzz" | "nightly");
     if !takes_args && !args.is_empty() {
         return Err(format!("`{command}` takes no arguments, got `{}`", args.join(" ")));
     }
@@ -82,7 +82,7 @@ fn dispatch(command: &str, args: &[String]) -> Outcome {
         "bench" => bench::run(args),
         "fuzz" => fuzz::run(args),
         "checks" => checks::run(args),
-        "nightly" => nightly::run(),
+        "nightly" => nightly::run(args),
         "help" | "-h" | "--help" => help::run(),
         unknown => Err(format!("no such command: `{unknown}`; `cargo xtask help` lists them")),
     }

@@ -44,14 +44,21 @@ const LONG_RUNS: &[(&str, Work)] = &[
     ("bench", Work::Bench(&["--full"])),
 ];
 
-/// Runs the gate and every long run, then says how each ended.
+/// The name of the gate among them.
+const GATE: &str = "ci";
+
+/// Runs the gate and every long run, or those that `args` choose, then says how each ended.
 ///
 /// # Errors
-/// The gate or a long run failed.
-pub(crate) fn run() -> Outcome {
-    let mut lines: Vec<Line> =
-        vec![report::timed("ci", || ci::run(&[]).map_err(|_| "see its table".to_owned()))];
-    for (name, work) in LONG_RUNS {
+/// An argument is unknown, or what was run failed.
+pub(crate) fn run(args: &[String]) -> Outcome {
+    let chosen = chosen(args)?;
+    let mut lines: Vec<Line> = Vec::new();
+    if chosen.contains(&GATE) {
+        let gate = || ci::run(&[]).map_err(|_| "see its table".to_owned());
+        lines.push(report::timed(GATE, gate));
+    }
+    for (name, work) in LONG_RUNS.iter().filter(|(name, _)| chosen.contains(name)) {
         lines.push(report::timed(name, || match work {
             Work::Heavy { cases } => test::heavy_with_cases(Some(*cases)),
             Work::Mutants => mutants::survive(),
@@ -68,5 +75,36 @@ pub(crate) fn run() -> Outcome {
     match report::count(&lines).1 {
         0 => Ok(Verdict::Passed),
         _ => Err(String::new()),
+    }
+}
+
+/// The names of the runs that the arguments choose.
+fn chosen(args: &[String]) -> Result<Vec<&'static str>, String> {
+    let all = || std::iter::once(GATE).chain(LONG_RUNS.iter().map(|(name, _)| *name));
+    let words: Vec<&str> = args.iter().map(String::as_str).collect();
+    let list = match words.as_slice() {
+        [] => return Ok(all().collect()),
+        ["--only", list] => list,
+        other => return Err(format!("expected --only a,b, got `{}`", other.join(" "))),
+    };
+    let known = |name: &str| {
+        let names = || all().collect::<Vec<_>>().join(", ");
+        all().find(|n| *n == name).ok_or_else(|| format!("no run `{name}`; there are {}", names()))
+    };
+    list.split(',').map(|name| known(name.trim())).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_takes_known_runs_and_refuses_others() {
+        let choose =
+            |args: &[&str]| chosen(&args.iter().map(|&a| a.to_owned()).collect::<Vec<_>>());
+        assert_eq!(choose(&[]).unwrap().len(), 1 + LONG_RUNS.len());
+        assert_eq!(choose(&["--only", "ci, bench"]).unwrap(), ["ci", "bench"]);
+        assert!(choose(&["--only", "cii"]).unwrap_err().contains("`cii`"));
+        assert!(choose(&["ci"]).is_err());
     }
 }
