@@ -379,7 +379,8 @@ impl Dog {
             return Found::Goes;
         }
         memory.quiet = memory.quiet.saturating_add(u32::from(tick));
-        if memory.quiet < enough {
+        // What seems dead is seen often enough soon, or goes on: then more is known to tell.
+        if memory.quiet < enough || memory.brews && memory.quiet < enough.saturating_mul(2) {
             return Found::Goes;
         }
         memory.quiet = 0;
