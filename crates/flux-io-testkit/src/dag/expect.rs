@@ -1,6 +1,6 @@
 //! What a plan must give, evaluated plainly: one step after the other over whole lists.
 
-use super::plan::{Dag, Port, Step, What};
+use super::plan::{Dag, Op, Port, Step, What};
 use super::row::Row;
 use flux_io_core::DeadCause;
 use std::collections::{BTreeMap, BTreeSet};
@@ -136,8 +136,8 @@ impl Eval {
 }
 
 /// A join that holds less than its inputs may bring leaves one of them waiting, so what it waits
-/// for must be able to come without it: its inputs are branches of one fork and of nothing else, or
-/// come each from a source of its own.
+/// for must be able to come without it: its inputs are branches of one fork of a flow in order, which
+/// says how far it has come, and of nothing else, or come each from a source of its own.
 fn tight(dag: &Dag, step: &Step) -> Result<(), Invalid> {
     let (held, fork) = match step.what {
         What::MergeBySeq { hold, .. } | What::JoinSeq { hold, .. } => (hold, true),
@@ -156,11 +156,27 @@ fn tight(dag: &Dag, step: &Step) -> Result<(), Invalid> {
     let is_source = |n: &usize| *n < dag.sources.len();
     let fits = if fork {
         let one = nodes.first().copied().filter(|n| nodes.len() == 1 && !is_source(n));
-        one.is_some_and(|n| dag.outs(n) == distinct.len() && distinct.len() == step.ins.len())
+        let whole = |n: usize| dag.outs(n) == distinct.len() && distinct.len() == step.ins.len();
+        one.is_some_and(|n| whole(n) && in_order(dag, n))
     } else {
         nodes.len() == step.ins.len() && nodes.iter().all(is_source)
     };
     if fits { Ok(()) } else { Err(Invalid("holds too little for how its inputs branch")) }
+}
+
+/// Whether the numbers that a step takes rise, by what the steps before it are.
+fn in_order(dag: &Dag, at: usize) -> bool {
+    let Some(step) = dag.step(at) else { return true };
+    step.ins.iter().all(|&(from, port)| match dag.step(from).map(|s| &s.what) {
+        None | Some(What::MergeBySeq { .. } | What::JoinSeq { .. } | What::Resequence { .. }) => {
+            true
+        }
+        Some(What::Calls(c)) if !c.ordered => false,
+        Some(What::Accumulate(_)) => false,
+        Some(What::Errors) if port > 0 => false,
+        Some(What::Fused { ops, parallel: Some(2..) }) if ops.iter().any(Op::expands) => false,
+        Some(what) => !what.joins() && in_order(dag, from),
+    })
 }
 
 /// Where a flow comes from through steps that hold no rows on purpose.

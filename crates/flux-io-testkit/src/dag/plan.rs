@@ -97,6 +97,13 @@ pub struct Op {
     pub lose: Lose,
 }
 
+impl Op {
+    /// Whether it may give several rows for one, which are numbered anew then.
+    pub(crate) const fn expands(&self) -> bool {
+        matches!(self.kind, OpKind::Flat(_))
+    }
+}
+
 /// Operators that fuse.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OpKind {

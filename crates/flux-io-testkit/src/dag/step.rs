@@ -27,7 +27,7 @@ pub(super) fn step(step: &Step, input: &Bundle, to: &mut Expect) -> Result<Vec<B
                 flow.cells = operator(*op, &flow.cells, to)?;
             }
             // Rows of an expanding segment are numbered anew.
-            let expands = ops.iter().any(|o| matches!(o.kind, OpKind::Flat(_)));
+            let expands = ops.iter().any(Op::expands);
             flow.origin = flow.origin.filter(|_| !expands);
             Ok(vec![flow])
         }
