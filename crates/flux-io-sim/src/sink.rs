@@ -111,7 +111,7 @@ impl<S: Sink> Sink for SimSink<S> {
                 return Err(StageError::transient("injected partial write"));
             }
         }
-        if batch.len() > 1 && world.strikes(Fault::LeaveRows) {
+        if !batch.is_empty() && world.strikes(Fault::LeaveRows) {
             let n = world.choose(crate::Kind::Split, batch.len() as u32) as usize;
             world.took(Fault::LeaveRows, &self.name);
             return if n == 0 { Ok(()) } else { self.part(n, batch, cx).await };
