@@ -40,7 +40,7 @@ impl Seq {
         }
     }
 
-    /// Something that is another when rows were taken from the front.
+    /// A number that changes whenever rows are taken from the front.
     pub(crate) const fn place(&self) -> u64 {
         match self {
             Self::Run(base) => *base,

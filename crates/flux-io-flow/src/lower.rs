@@ -51,15 +51,19 @@ struct Stands {
 /// id, and by one that writes dead letters.
 fn places(graph: &Graph) -> Vec<Stands> {
     let ids = |i: usize| graph.nodes.get(i).is_some_and(by_id);
-    let stepping: Vec<Option<u64>> =
-        graph.nodes.iter().enumerate().map(|(i, n)| asks(n).then(|| in_step(graph, i))?).collect();
+    let silent = silent(graph);
+    let stepping: Vec<Option<u64>> = graph
+        .nodes
+        .iter()
+        .enumerate()
+        .map(|(i, n)| asks(n).then(|| in_step(graph, i, &silent))?)
+        .collect();
     let asks = |i: usize, n: &StageNode| n.hints.exact_seq || stepping[i].is_some();
     let tell = upstream(graph, |i, n| n.kind == StageKind::Merge && asks(i, n));
     let track = upstream(graph, |i, n| {
         let dead = |on: OnError| on.finally() == GiveUp::DeadLetter;
         asks(i, n) || dead(n.on_error) || n.operators.iter().any(|o| dead(o.on_error))
     });
-    let silent = silent(graph);
     let stands = |i: usize| Stands {
         track: track[i],
         tell: tell[i] && !silent[i],

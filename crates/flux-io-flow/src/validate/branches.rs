@@ -191,9 +191,10 @@ fn meetings_at(g: &Graph, at: usize) -> Vec<Meeting> {
 
 /// Whether all inputs of a stage are branches of one flow and tell how far they have come: how many
 /// numbers late the latest of them tells it.
-pub(crate) fn in_step(g: &Graph, at: usize) -> Option<u64> {
+///
+/// `silent`: of each stage, whether it says nothing ([`silent`]).
+pub(crate) fn in_step(g: &Graph, at: usize, silent: &[bool]) -> Option<u64> {
     let ins = g.nodes.get(at).map_or(0, |n| n.ins.len());
-    let silent = silent(g);
     let says = |i: &usize| g.nodes.get(*i).is_some_and(tells) && !silent[*i];
     let told = |w: &Way| !w.failed && !silent[w.branch.0] && w.between.iter().all(says);
     let all: Vec<Vec<Way>> =
