@@ -4,10 +4,12 @@
 //! `[package.metadata.examples.<name>]` with `args = [...]` and `expect = "..."`. One that needs
 //! what a clean clone has not, or that writes into the tree, says `skip = "why"`; the run shows it.
 
+use std::collections::BTreeMap;
+
 use serde_json::Value;
 
 use crate::metadata::{self, Package, Target};
-use crate::process::{capture, cargo};
+use crate::process::{capture, cargo, run as run_command};
 use crate::report::{self, Outcome, Verdict};
 use crate::test::HEAVY_PROFILE;
 
@@ -41,6 +43,7 @@ pub(crate) fn run() -> Outcome {
     if examples.is_empty() && faults.is_empty() {
         return Ok(Verdict::Skipped("the workspace has no example".to_owned()));
     }
+    build(&examples);
     for example in &examples {
         let Example { package, target, skip, .. } = example;
         match skip {
@@ -85,6 +88,25 @@ fn strangers(package: &Package, examples: &[Example<'_>]) -> Vec<String> {
             format!("{}: the manifest describes example `{name}`, which is not there", package.name)
         })
         .collect()
+}
+
+/// Builds what will run, all that want the same features in one go: built one by one, each would
+/// leave cores idle while it links.
+fn build(examples: &[Example<'_>]) {
+    let mut together: BTreeMap<(&str, &[String]), Vec<&Example<'_>>> = BTreeMap::new();
+    for example in examples.iter().filter(|example| example.skip.is_none()) {
+        let wants = (example.package.name.as_str(), example.target.required_features.as_slice());
+        together.entry(wants).or_default().push(example);
+    }
+    for ((package, features), examples) in together {
+        let mut command = cargo(["build", "--profile", HEAVY_PROFILE, "--package", package]);
+        command.args(examples.iter().flat_map(|e| [e.flag, e.target.name.as_str()]));
+        if !features.is_empty() {
+            command.args(["--features", &features.join(",")]);
+        }
+        // One that does not compile fails again, by its name, when it is to run.
+        run_command(&mut command).ok();
+    }
 }
 
 fn try_out(example: &Example<'_>) -> Result<Option<String>, String> {
